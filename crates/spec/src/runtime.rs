@@ -1,0 +1,18 @@
+//! The runtime specification 1.3, Linux.
+
+mod config;
+mod features;
+mod linux;
+mod resources;
+mod seccomp;
+mod state;
+
+pub use config::*;
+pub use features::*;
+pub use linux::*;
+pub use resources::*;
+pub use seccomp::*;
+pub use state::*;
+
+/// The version of the specification that these types follow.
+pub const VERSION: &str = "1.3.0";

@@ -1,0 +1,3 @@
+//! What the parser accepts, refuses and writes.
+
+mod json;
