@@ -1,0 +1,1 @@
+//! Layers: archives of changes to a tree (image-spec, layer.md).
