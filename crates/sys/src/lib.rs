@@ -6,6 +6,7 @@
 #[macro_use]
 mod flags;
 
+pub mod bpf;
 pub mod capability;
 pub mod mount;
 pub mod net;

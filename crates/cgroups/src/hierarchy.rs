@@ -1,0 +1,114 @@
+//! Which hierarchies this host has mounted, and where this process is in them.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Kind};
+
+const ROOT: &str = "/sys/fs/cgroup";
+const CGROUP2_MAGIC: u64 = 0x6367_7270;
+
+/// The shape of the host's cgroups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// Only v1 hierarchies.
+    V1,
+    /// v1 hierarchies with a v2 tree beside them.
+    Hybrid,
+    /// One v2 tree.
+    V2,
+}
+
+/// The mounted hierarchies.
+#[derive(Debug)]
+pub struct Hierarchy {
+    version: Version,
+    pub(crate) mounts: Vec<Mount>,
+}
+
+/// One mounted hierarchy: its v1 controllers ("" for v2), its mount point, our own place below it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Mount {
+    pub(crate) controllers: String,
+    pub(crate) point: PathBuf,
+    pub(crate) own: String,
+}
+
+impl Hierarchy {
+    /// Looks at `/sys/fs/cgroup`, and at `/proc/self` only where that is needed.
+    ///
+    /// # References
+    /// - [cgroups(7)](https://man7.org/linux/man-pages/man7/cgroups.7.html)
+    pub fn detect() -> Result<Self, Error> {
+        let found = rustix::fs::statfs(ROOT).map_err(|e| Error::kernel(format!("stat {ROOT}"), e))?;
+        let own = read("/proc/self/cgroup")?;
+        if u64::try_from(found.f_type).is_ok_and(|magic| magic == CGROUP2_MAGIC) {
+            let place = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/").to_owned();
+            let mount = Mount { controllers: String::new(), point: PathBuf::from(ROOT), own: place };
+            return Ok(Self { version: Version::V2, mounts: vec![mount] });
+        }
+        let mounts = parse(&own, &read("/proc/self/mountinfo")?);
+        if mounts.is_empty() {
+            return Err(Error::new(Kind::Unsupported, "find cgroups: no hierarchy is mounted"));
+        }
+        let unified = mounts.iter().any(|mount| mount.controllers.is_empty());
+        Ok(Self { version: if unified { Version::Hybrid } else { Version::V1 }, mounts })
+    }
+
+    /// The shape that was found.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+}
+
+fn read(path: &str) -> Result<String, Error> {
+    std::fs::read_to_string(Path::new(path)).map_err(|e| {
+        Error::kernel(
+            format!("read {path}"),
+            rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::IO),
+        )
+    })
+}
+
+fn parse(own: &str, mountinfo: &str) -> Vec<Mount> {
+    let mut mounts: Vec<Mount> = Vec::new();
+    for line in mountinfo.lines().filter(|line| line.contains(" - cgroup")) {
+        let Some((head, tail)) = line.split_once(" - ") else { continue };
+        let head: Vec<&str> = head.split(' ').collect();
+        let tail: Vec<&str> = tail.split(' ').collect();
+        let (&[_, _, _, root, point, ..], &[kind, _, options, ..]) = (&head[..], &tail[..]) else { continue };
+        let place = own.lines().find_map(|line| {
+            let (_, rest) = line.split_once(':')?;
+            let (controllers, place) = rest.split_once(':')?;
+            let first = controllers.split(',').next()?;
+            let same = if kind == "cgroup2" {
+                controllers.is_empty()
+            } else {
+                !first.is_empty() && options.split(',').any(|option| option == first)
+            };
+            same.then_some((controllers, place))
+        });
+        let Some((controllers, place)) = place else { continue };
+        if mounts.iter().any(|mount| mount.controllers == controllers) {
+            continue;
+        }
+        let own = place.strip_prefix(root.trim_end_matches('/')).unwrap_or("/").to_owned();
+        mounts.push(Mount { controllers: controllers.to_owned(), point: PathBuf::from(point), own });
+    }
+    mounts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hybrid_mounts_are_matched_with_own_places() {
+        let own = "3:cpu,cpuacct:/a\n2:name=systemd:/\n0::/u\n";
+        let info = "1 0 0:1 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
+                    2 0 0:2 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n\
+                    3 0 0:3 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+        let found: Vec<_> = parse(own, info).into_iter().map(|m| (m.controllers, m.own)).collect();
+        let text = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(found, [text("cpu,cpuacct", "/a"), text("name=systemd", "/"), text("", "/u")]);
+    }
+}
