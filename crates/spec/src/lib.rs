@@ -7,4 +7,5 @@
 
 pub mod json;
 
+pub mod image;
 pub mod runtime;
