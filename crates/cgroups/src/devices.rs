@@ -75,7 +75,7 @@ fn number(value: Option<i64>) -> Result<Option<i32>, Error> {
     }
 }
 
-fn invalid(what: String) -> Error {
+fn invalid(what: impl std::fmt::Display) -> Error {
     Error::new(Kind::Invalid, format!("linux.resources.devices: {what}"))
 }
 
