@@ -1,6 +1,7 @@
 //! The runtime specification 1.3, Linux.
 
 mod config;
+pub mod defaults;
 mod features;
 mod linux;
 mod resources;

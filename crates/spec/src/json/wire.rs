@@ -189,7 +189,7 @@ impl<T: Wire> Wire for BTreeMap<String, T> {
 ///
 /// A field reads `pub name: Type = "jsonName"`, with `required` behind it where the specification says
 /// REQUIRED. Any other field takes its default when the member is absent or null, and is not written
-/// while it has its default. Members that the struct does not name are kept in `extra`.
+/// while it has its default; `always` behind it has it written even then, for readers that insist. Members that the struct does not name are kept in `extra`.
 macro_rules! wire_object {
     ($(
         $(#[$meta:meta])*
@@ -238,6 +238,12 @@ macro_rules! wire_object {
             None | Some($crate::json::Value::Null) => <$type>::default(),
             Some(value) => <$type as $crate::json::Wire>::decode(value, &$at.member($json))?,
         }
+    };
+    (@decode $members:ident, $at:ident, $json:literal, $type:ty, always) => {
+        $crate::json::wire_object!(@decode $members, $at, $json, $type)
+    };
+    (@encode $members:ident, $field:expr, $json:literal, $type:ty, always) => {
+        $crate::json::wire_object!(@encode $members, $field, $json, $type, required)
     };
     (@encode $members:ident, $field:expr, $json:literal, $type:ty, required) => {
         $members.insert($json.to_owned(), $crate::json::Wire::encode(&$field));

@@ -90,7 +90,7 @@ wire_object! {
         /// CPUs of processes that `exec` adds.
         pub exec_cpu_affinity: Option<CpuAffinity> = "execCPUAffinity",
         /// Who the process runs as; root where absent.
-        pub user: User = "user",
+        pub user: User = "user" always,
     }
 
     /// A terminal's size in characters.
@@ -169,9 +169,9 @@ wire_object! {
     #[derive(Default)]
     pub struct User {
         /// User id inside the container.
-        pub uid: u32 = "uid",
+        pub uid: u32 = "uid" always,
         /// Group id inside the container.
-        pub gid: u32 = "gid",
+        pub gid: u32 = "gid" always,
         /// The file mode creation mask; absent leaves the choice to the runtime.
         pub umask: Option<u32> = "umask",
         /// Supplementary groups.
