@@ -2,6 +2,17 @@
 //! No network, no async; nothing is shown under its name before its bytes are verified.
 
 mod error;
+pub mod image;
 pub mod layer;
+pub mod snapshot;
+pub mod store;
+
+mod media;
+mod tree;
 
 pub use error::{Error, Kind};
+pub use image::Image;
+pub use store::{Lease, Store};
+
+/// What this crate's operations return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

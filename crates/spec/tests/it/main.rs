@@ -1,5 +1,5 @@
 //! What the parser accepts, refuses and writes.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod defaults;
 mod image;

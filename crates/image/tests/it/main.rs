@@ -1,0 +1,5 @@
+//! Images on a real file system, with the tools that people have and with input that nobody should.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod sample;
+mod store;
