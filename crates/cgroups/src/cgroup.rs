@@ -62,8 +62,7 @@ impl Cgroup {
         let mut made = Made(Vec::new());
         let mut dirs = Vec::new();
         for mount in &hierarchy.mounts {
-            let base = if rootless && !wanted.starts_with('/') { mount.own.as_str() } else { "" };
-            let below = format!("{base}/{wanted}");
+            let below = mount.below(path, id, rootless);
             match make(&mount.point, &mount.controllers, &below, &mut made) {
                 Ok(dir) => dirs.push(dir),
                 Err(e) if rootless && denied(&e) && resources.is_none_or(|r| *r == Resources::default()) => {}

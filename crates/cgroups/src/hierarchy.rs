@@ -33,6 +33,15 @@ pub(crate) struct Mount {
     pub(crate) own: String,
 }
 
+impl Mount {
+    /// Where below the mount point a container's directory lies.
+    pub(crate) fn below(&self, path: Option<&str>, id: &str, rootless: bool) -> String {
+        let wanted = path.filter(|path| !path.is_empty()).unwrap_or(id);
+        let base = if rootless && !wanted.starts_with('/') { self.own.as_str() } else { "" };
+        format!("{base}/{wanted}")
+    }
+}
+
 impl Hierarchy {
     /// Looks at `/sys/fs/cgroup`, and at `/proc/self` only where that is needed.
     ///
@@ -52,6 +61,21 @@ impl Hierarchy {
         }
         let unified = mounts.iter().any(|mount| mount.controllers.is_empty());
         Ok(Self { version: if unified { Version::Hybrid } else { Version::V1 }, mounts })
+    }
+
+    /// Controllers ("" for v2) and mount point of each hierarchy.
+    pub fn mounts(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.mounts.iter().map(|mount| (mount.controllers.as_str(), mount.point.as_path()))
+    }
+
+    /// Controllers and path of each directory that [`Cgroup::create`](crate::Cgroup::create) would make for the
+    /// same arguments, to be written down before they exist.
+    pub fn planned(&self, path: Option<&str>, id: &str, rootless: bool) -> Vec<(String, PathBuf)> {
+        let place = |mount: &Mount| {
+            let below = mount.below(path, id, rootless);
+            (mount.controllers.clone(), mount.point.join(below.trim_start_matches('/')))
+        };
+        self.mounts.iter().map(place).collect()
     }
 
     /// The shape that was found.

@@ -17,7 +17,7 @@ pub use error::{Error, Kind};
 pub use value::{Object, Value};
 pub use wire::{At, Wire};
 
-pub(crate) use wire::{wire_enum, wire_object};
+pub use crate::{wire_enum, wire_object};
 
 /// What a document may cost before it is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

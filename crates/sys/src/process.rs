@@ -68,16 +68,16 @@ pub enum Forked {
 ///
 /// Signal handlers of the child are reset by the kernel (`CLONE_CLEAR_SIGHAND`).
 ///
-/// # Safety
-/// The child may only make system calls: no allocation, no locks, no destructors, until it has
-/// executed a program or exited by [`exit`].
+/// The token makes this safe: no other thread can have left a lock or half a change behind. A child that
+/// sets up a container still makes system calls only; that is a rule of its caller, for speed and so that
+/// nothing of the parent's heap is copied.
 ///
 /// # Errors
 /// What the kernel says; `ENOSYS` before Linux 5.3.
 ///
 /// # References
 /// - [clone3(2)](https://man7.org/linux/man-pages/man2/clone.2.html)
-pub unsafe fn fork(_: SingleThreaded, flags: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<Forked> {
+pub fn fork(_: SingleThreaded, flags: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<Forked> {
     #[repr(C)]
     #[derive(Default)]
     struct CloneArgs {
@@ -232,4 +232,57 @@ pub(crate) fn check(returned: c_int) -> Result<()> {
 
 fn last_errno() -> Errno {
     Errno::from_raw_os_error(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
+}
+
+/// The kind of namespace that the file behind `fd` is.
+///
+/// # Errors
+/// `ENOTTY` where it is no namespace file.
+///
+/// # References
+/// - [ioctl_ns(2)](https://man7.org/linux/man-pages/man2/ioctl_ns.2.html), `NS_GET_NSTYPE`
+pub fn namespace_kind(fd: &OwnedFd) -> Result<CloneFlags> {
+    const NS_GET_NSTYPE: libc::c_ulong = 0xb703;
+    // SAFETY: NS_GET_NSTYPE takes no argument.
+    let kind = unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE) };
+    check(kind)?;
+    [
+        CloneFlags::NEWNS,
+        CloneFlags::NEWPID,
+        CloneFlags::NEWNET,
+        CloneFlags::NEWIPC,
+        CloneFlags::NEWUTS,
+        CloneFlags::NEWUSER,
+        CloneFlags::NEWCGROUP,
+        CloneFlags::NEWTIME,
+    ]
+    .into_iter()
+    .find(|flag| flag.bits() == kind as u64)
+    .ok_or(Errno::NOTTY)
+}
+
+/// The caller's working directory, without allocation; `(unreachable)` starts it when it is outside the root.
+///
+/// # References
+/// - [getcwd(2)](https://man7.org/linux/man-pages/man3/getcwd.3.html)
+pub fn current_directory(buffer: &mut [u8]) -> Result<&[u8]> {
+    // SAFETY: getcwd writes at most the length passed into the buffer.
+    let length = unsafe { libc::syscall(libc::SYS_getcwd, buffer.as_mut_ptr(), buffer.len()) };
+    match usize::try_from(length) {
+        // The length counts the NUL at the end.
+        Ok(length) => buffer.get(..length.saturating_sub(1)).ok_or(Errno::RANGE),
+        Err(_) => Err(last_errno()),
+    }
+}
+
+/// Forks once more in a process that itself was made by [`fork`] and is bound to make system calls only;
+/// the pid in the caller, `None` in the new child.
+///
+/// # Errors
+/// As [`fork`].
+pub fn fork_from_child(token: SingleThreaded, flags: CloneFlags) -> Result<Option<i32>> {
+    match fork(token, flags, None)? {
+        Forked::Parent { pid, pidfd: _ } => Ok(Some(pid)),
+        Forked::Child => Ok(None),
+    }
 }

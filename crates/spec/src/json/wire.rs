@@ -189,7 +189,9 @@ impl<T: Wire> Wire for BTreeMap<String, T> {
 ///
 /// A field reads `pub name: Type = "jsonName"`, with `required` behind it where the specification says
 /// REQUIRED. Any other field takes its default when the member is absent or null, and is not written
-/// while it has its default; `always` behind it has it written even then, for readers that insist. Members that the struct does not name are kept in `extra`.
+/// while it has its default; `always` behind it has it written even then, for readers that insist. Members
+/// that the struct does not name are kept in `extra`.
+#[macro_export]
 macro_rules! wire_object {
     ($(
         $(#[$meta:meta])*
@@ -206,20 +208,20 @@ macro_rules! wire_object {
         }
 
         impl $crate::json::Wire for $struct {
-            fn decode(value: $crate::json::Value, at: &$crate::json::At<'_>) -> Result<$struct, $crate::json::Error> {
+            fn decode(value: $crate::json::Value, at: &$crate::json::At<'_>) -> ::std::result::Result<$struct, $crate::json::Error> {
                 #[allow(unused_mut, reason = "an object without named members takes none out")]
                 let $crate::json::Value::Object(mut members) = value else {
                     return Err(at.mistyped("an object", &value));
                 };
                 Ok($struct {
-                    $( $field: $crate::json::wire_object!(@decode members, at, $json, $type $(, $required)?), )*
+                    $( $field: $crate::wire_object!(@decode members, at, $json, $type $(, $required)?), )*
                     extra: members,
                 })
             }
 
             fn encode(&self) -> $crate::json::Value {
                 let mut members = self.extra.clone();
-                $( $crate::json::wire_object!(@encode members, self.$field, $json, $type $(, $required)?); )*
+                $( $crate::wire_object!(@encode members, self.$field, $json, $type $(, $required)?); )*
                 $crate::json::Value::Object(members)
             }
         }
@@ -240,10 +242,10 @@ macro_rules! wire_object {
         }
     };
     (@decode $members:ident, $at:ident, $json:literal, $type:ty, always) => {
-        $crate::json::wire_object!(@decode $members, $at, $json, $type)
+        $crate::wire_object!(@decode $members, $at, $json, $type)
     };
     (@encode $members:ident, $field:expr, $json:literal, $type:ty, always) => {
-        $crate::json::wire_object!(@encode $members, $field, $json, $type, required)
+        $crate::wire_object!(@encode $members, $field, $json, $type, required)
     };
     (@encode $members:ident, $field:expr, $json:literal, $type:ty, required) => {
         $members.insert($json.to_owned(), $crate::json::Wire::encode(&$field));
@@ -256,6 +258,7 @@ macro_rules! wire_object {
 }
 
 /// Defines an enum that stands as one of a closed set of strings.
+#[macro_export]
 macro_rules! wire_enum {
     ($(
         $(#[$meta:meta])*
@@ -282,7 +285,7 @@ macro_rules! wire_enum {
         }
 
         impl $crate::json::Wire for $enum {
-            fn decode(value: $crate::json::Value, at: &$crate::json::At<'_>) -> Result<$enum, $crate::json::Error> {
+            fn decode(value: $crate::json::Value, at: &$crate::json::At<'_>) -> ::std::result::Result<$enum, $crate::json::Error> {
                 let text = <String as $crate::json::Wire>::decode(value, at)?;
                 $enum::ALL.iter().copied().find(|value| value.as_str() == text).ok_or_else(|| {
                     let known: Vec<_> = $enum::ALL.iter().map(|value| value.as_str()).collect();
@@ -297,5 +300,3 @@ macro_rules! wire_enum {
         }
     )*};
 }
-
-pub(crate) use {wire_enum, wire_object};

@@ -39,6 +39,14 @@ wire_enum! {
         Private = "private",
         /// Private, and no bind mount may have it as source.
         Unbindable = "unbindable",
+        /// As `shared`, in the word that engines use.
+        RShared = "rshared",
+        /// As `slave`.
+        RSlave = "rslave",
+        /// As `private`.
+        RPrivate = "rprivate",
+        /// As `unbindable`.
+        RUnbindable = "runbindable",
     }
 }
 

@@ -1,0 +1,204 @@
+//! The process as the child executes it.
+
+use std::ffi::CString;
+use std::path::Path;
+
+use plimsoll_spec::runtime::Process;
+use plimsoll_sys::capability;
+use plimsoll_sys::process::CStrArray;
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::process::{Resource, Rlimit};
+use rustix::thread::Gid;
+
+use crate::error::Result;
+
+use super::{c_string, invalid};
+
+/// The five capability sets, one bit a capability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Capabilities {
+    pub bounding: u64,
+    pub effective: u64,
+    pub inheritable: u64,
+    pub permitted: u64,
+    pub ambient: u64,
+}
+
+/// A terminal's size in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub rows: u16,
+    pub columns: u16,
+}
+
+/// What is executed, as whom, with what.
+#[derive(Debug)]
+pub(crate) struct ProcessPlan {
+    pub args: CStrArray,
+    pub env: CStrArray,
+    /// Files that `args[0]` may mean, in the order in which they are tried.
+    pub candidates: Vec<CString>,
+    pub cwd: CString,
+    pub uid: u32,
+    pub gid: u32,
+    pub groups: Vec<Gid>,
+    pub umask: u32,
+    pub rlimits: Vec<(Resource, Rlimit)>,
+    pub capabilities: Option<Capabilities>,
+    pub last_capability: u8,
+    pub no_new_privileges: bool,
+    pub oom_score_adj: Option<String>,
+    pub terminal: bool,
+    pub window: Option<Window>,
+    /// Descriptors from 3 on that the program inherits.
+    pub preserved: i32,
+}
+
+/// What `execvp` searches where the environment has no PATH.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+impl ProcessPlan {
+    /// The plan of `process`, which stands at `pointer`; HOME is looked up in the container's rootfs.
+    pub(crate) fn new(process: &Process, rootfs: &Path, pointer: &str) -> Result<ProcessPlan> {
+        if !process.cwd.starts_with('/') {
+            return Err(invalid(
+                &format!("{pointer}/cwd"),
+                format!("is not an absolute path: {:?}", process.cwd),
+            ));
+        }
+        let strings = |values: &[String], name: &str| {
+            let one =
+                |(i, value): (usize, &String)| c_string(value.as_str(), &format!("{pointer}/{name}/{i}"));
+            values.iter().enumerate().map(one).collect::<Result<Vec<_>>>()
+        };
+        let Some(program) = process.args.first() else {
+            return Err(invalid(&format!("{pointer}/args"), "needs at least one entry"));
+        };
+        let mut env = process.env.clone();
+        if !env.iter().any(|entry| entry.strip_prefix("HOME=").is_some_and(|home| !home.is_empty())) {
+            env.retain(|entry| !entry.starts_with("HOME="));
+            env.push(format!("HOME={}", home(rootfs, process.user.uid).unwrap_or_else(|| "/".to_owned())));
+        }
+        let search =
+            process.env.iter().rev().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+        let size = process.console_size.as_ref().filter(|_| process.terminal);
+        Ok(ProcessPlan {
+            candidates: candidates(program, search, pointer)?,
+            args: CStrArray::new(strings(&process.args, "args")?),
+            env: CStrArray::new(strings(&env, "env")?),
+            cwd: c_string(process.cwd.as_str(), pointer)?,
+            uid: process.user.uid,
+            gid: process.user.gid,
+            groups: process.user.additional_gids.iter().map(|gid| Gid::from_raw(*gid)).collect(),
+            umask: process.user.umask.unwrap_or(0o022) & 0o777,
+            rlimits: rlimits(process, pointer)?,
+            capabilities: process.capabilities.as_ref().map(capabilities),
+            last_capability: capability::last().unwrap_or(40),
+            no_new_privileges: process.no_new_privileges,
+            oom_score_adj: oom_score_adj(process, pointer)?,
+            terminal: process.terminal,
+            preserved: 0,
+            window: size.map(|size| Window { rows: size.height, columns: size.width }),
+        })
+    }
+}
+
+fn candidates(program: &str, search: &str, pointer: &str) -> Result<Vec<CString>> {
+    let pointer = format!("{pointer}/args/0");
+    if program.is_empty() {
+        return Err(invalid(&pointer, "is empty"));
+    }
+    if program.contains('/') {
+        return Ok(vec![c_string(program, &pointer)?]);
+    }
+    let join = |dir: &str| match dir {
+        "" => c_string(format!("./{program}"), &pointer),
+        dir => c_string(format!("{dir}/{program}"), &pointer),
+    };
+    search.split(':').map(join).collect()
+}
+
+/// Most bytes of `/etc/passwd` that are read; an image chooses what stands there.
+const PASSWD_LIMIT: usize = 1 << 20;
+
+/// The home of `uid` by the container's `/etc/passwd`, read as a regular file inside the root.
+fn home(rootfs: &Path, uid: u32) -> Option<String> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let dir =
+        rustix::fs::open(rootfs, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let file = rustix::fs::openat2(&dir, "etc/passwd", flags, Mode::empty(), resolve).ok()?;
+    let stat = rustix::fs::fstat(&file).ok()?;
+    if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
+        return None;
+    }
+    let mut text = vec![0; usize::try_from(stat.st_size).ok()?.min(PASSWD_LIMIT)];
+    let length = rustix::io::read(&file, &mut text).ok()?;
+    let text = String::from_utf8_lossy(&text[..length]).into_owned();
+    let uid = uid.to_string();
+    text.lines().find_map(|line| {
+        let fields: Vec<_> = line.split(':').collect();
+        (fields.len() >= 7 && fields[2] == uid).then(|| fields[5].to_owned())
+    })
+}
+
+fn capabilities(sets: &plimsoll_spec::runtime::Capabilities) -> Capabilities {
+    // An unknown name is skipped, as the specification asks: the process has one privilege fewer, not more.
+    let bits = |names: &[String]| {
+        names.iter().filter_map(|name| capability::number(name)).fold(0, |set, n| set | 1 << n)
+    };
+    Capabilities {
+        bounding: bits(&sets.bounding),
+        effective: bits(&sets.effective),
+        inheritable: bits(&sets.inheritable),
+        permitted: bits(&sets.permitted),
+        ambient: bits(&sets.ambient),
+    }
+}
+
+const RLIMITS: [(&str, Resource); 16] = [
+    ("RLIMIT_AS", Resource::As),
+    ("RLIMIT_CORE", Resource::Core),
+    ("RLIMIT_CPU", Resource::Cpu),
+    ("RLIMIT_DATA", Resource::Data),
+    ("RLIMIT_FSIZE", Resource::Fsize),
+    ("RLIMIT_LOCKS", Resource::Locks),
+    ("RLIMIT_MEMLOCK", Resource::Memlock),
+    ("RLIMIT_MSGQUEUE", Resource::Msgqueue),
+    ("RLIMIT_NICE", Resource::Nice),
+    ("RLIMIT_NOFILE", Resource::Nofile),
+    ("RLIMIT_NPROC", Resource::Nproc),
+    ("RLIMIT_RSS", Resource::Rss),
+    ("RLIMIT_RTPRIO", Resource::Rtprio),
+    ("RLIMIT_RTTIME", Resource::Rttime),
+    ("RLIMIT_SIGPENDING", Resource::Sigpending),
+    ("RLIMIT_STACK", Resource::Stack),
+];
+
+fn rlimits(process: &Process, pointer: &str) -> Result<Vec<(Resource, Rlimit)>> {
+    let mut limits: Vec<(Resource, Rlimit)> = Vec::with_capacity(process.rlimits.len());
+    for (i, rlimit) in process.rlimits.iter().enumerate() {
+        let pointer = format!("{pointer}/rlimits/{i}");
+        let Some((_, resource)) = RLIMITS.iter().find(|(name, _)| *name == rlimit.kind) else {
+            return Err(invalid(&format!("{pointer}/type"), format!("is unknown: {:?}", rlimit.kind)));
+        };
+        if limits.iter().any(|(earlier, _)| earlier == resource) {
+            return Err(invalid(&format!("{pointer}/type"), format!("repeats {:?}", rlimit.kind)));
+        }
+        if rlimit.soft > rlimit.hard {
+            return Err(invalid(&format!("{pointer}/soft"), "is above the hard limit"));
+        }
+        let value = |n: u64| (n != u64::MAX).then_some(n);
+        limits.push((*resource, Rlimit { current: value(rlimit.soft), maximum: value(rlimit.hard) }));
+    }
+    Ok(limits)
+}
+
+fn oom_score_adj(process: &Process, pointer: &str) -> Result<Option<String>> {
+    match process.oom_score_adj {
+        Some(score) if !(-1000..=1000).contains(&score) => {
+            Err(invalid(&format!("{pointer}/oomScoreAdj"), format!("is outside -1000 to 1000: {score}")))
+        }
+        score => Ok(score.map(|score| score.to_string())),
+    }
+}
