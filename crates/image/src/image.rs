@@ -107,7 +107,8 @@ pub(crate) fn check_shape(
     }
 }
 
-fn pair(manifest: &Manifest, config: &ImageConfig) -> Result<Vec<Layer>> {
+/// The layers of an image with what they unpack to, if its documents fit each other.
+pub(crate) fn pair(manifest: &Manifest, config: &ImageConfig) -> Result<Vec<Layer>> {
     let digest = &manifest.config.digest;
     let rootfs = &config.rootfs;
     let invalid = |context| Err(Error::new(Kind::Invalid, context));

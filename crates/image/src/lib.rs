@@ -4,10 +4,11 @@
 mod error;
 pub mod image;
 pub mod layer;
-pub mod snapshot;
-pub mod store;
-
 mod media;
+pub mod platform;
+pub mod snapshot;
+pub mod source;
+pub mod store;
 mod tree;
 
 pub use error::{Error, Kind};

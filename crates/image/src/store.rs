@@ -15,7 +15,7 @@
 //! short: documents are verified at each reading, layers while they are unpacked, and a blob of the wrong
 //! length counts as absent, so it is fetched again.
 
-mod blob;
+pub(crate) mod blob;
 mod images;
 mod ingest;
 mod sweep;

@@ -1,5 +1,8 @@
 //! Images on a real file system, with the tools that people have and with input that nobody should.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "a test that is skipped says why")]
 
+mod platform;
 mod sample;
+mod source;
 mod store;
