@@ -1,6 +1,7 @@
 //! Images on disk: their content, their layers, and the trees and bundles made of them.
 //! No network, no async; nothing is shown under its name before its bytes are verified.
 
+pub mod bundle;
 mod error;
 pub mod image;
 pub mod layer;

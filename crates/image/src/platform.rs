@@ -39,7 +39,9 @@ impl PlatformSpec {
             [os, architecture, variant] if parts.iter().all(word) => {
                 Ok(Self::normal(os, architecture, variant))
             }
-            _ => Err(Error::new(Kind::Invalid, format!("platform {text:?} is not OS/ARCHITECTURE[/VARIANT]"))),
+            _ => {
+                Err(Error::new(Kind::Invalid, format!("platform {text:?} is not OS/ARCHITECTURE[/VARIANT]")))
+            }
         }
     }
 

@@ -7,7 +7,6 @@
 mod layout;
 mod select;
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -169,16 +168,11 @@ fn copy_blob<'a>(
     store.put(descriptor, &mut *open()?, &mut |count| progress(Progress::Bytes(count)))
 }
 
-/// A regular file of `descriptor`'s size.
-fn sized(file: File, descriptor: &Descriptor) -> Result<File> {
+/// Refuses a blob of another length than `descriptor` says before a byte of it is read.
+fn check_length(descriptor: &Descriptor, length: u64) -> Result<()> {
     let Descriptor { digest, size, .. } = descriptor;
-    let metadata = file.metadata().map_err(|e| Error::io(format!("look at blob {digest}"), e))?;
-    if !metadata.is_file() {
-        return Err(Error::new(Kind::Invalid, format!("blob {digest} is no regular file")));
+    if length == *size {
+        return Ok(());
     }
-    if metadata.len() != *size {
-        let context = format!("blob {digest} has {} bytes, its descriptor says {size}", metadata.len());
-        return Err(Error::new(Kind::Size, context));
-    }
-    Ok(file)
+    Err(Error::new(Kind::Size, format!("blob {digest} has {length} bytes, its descriptor says {size}")))
 }

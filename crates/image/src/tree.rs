@@ -2,12 +2,38 @@
 //! Refuses to follow a symbolic link or to enter another mount while it removes.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::{Error, Result};
+
+/// Opens `path` below `directory` for reading, following links as `resolve` allows; `None` where it is no
+/// regular file. Nothing but a regular file is ever opened: to open a device can be to use it.
+pub(crate) fn open_file(
+    directory: BorrowedFd<'_>,
+    path: &str,
+    resolve: ResolveFlags,
+) -> Result<Option<File>, Errno> {
+    let resolve = resolve | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let found = loop {
+        match rustix::fs::openat2(directory, path, flags, Mode::empty(), resolve) {
+            // The kernel could not tell whether a rename meanwhile led out.
+            Err(Errno::AGAIN) => {}
+            found => break found?,
+        }
+    };
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(&found)?.st_mode);
+    if kind != FileType::RegularFile {
+        return Ok(None);
+    }
+    let again = format!("/proc/self/fd/{}", found.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    rustix::fs::open(again, flags, Mode::empty()).map(|file| Some(file.into()))
+}
 
 /// Makes the directory `name` in `parent` unless it is there. The mode is not subject to the umask.
 pub(crate) fn make(parent: BorrowedFd<'_>, name: &str, mode: u32) -> Result<OwnedFd> {

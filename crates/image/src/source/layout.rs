@@ -6,16 +6,16 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use plimsoll_spec::image::{Descriptor, Index, Layout};
 use plimsoll_spec::json;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
-use super::{Blobs, sized};
+use super::{Blobs, check_length};
 use crate::store::{DOCUMENT_LIMIT, blob};
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, tree};
 
 /// The version of the layout that this crate reads.
 const VERSION: &str = "1.0.0";
@@ -44,29 +44,28 @@ impl Directory {
 
     fn small_file(&self, name: &str) -> Result<Vec<u8>> {
         let context = || format!("read {name} of image layout {}", self.path.display());
-        let file = self.file(name).map_err(|e| Error::io(context(), e))?;
-        if !file.metadata().map_err(|e| Error::io(context(), e))?.is_file() {
-            return Err(Error::new(Kind::Invalid, format!("{}: no regular file", context())));
-        }
+        let file = self.file(name, context)?;
         let mut text = Vec::new();
         file.take(DOCUMENT_LIMIT + 1).read_to_end(&mut text).map_err(|e| Error::io(context(), e))?;
         Ok(text)
     }
 
-    /// Opens `path` without leaving the layout, and without waiting for the other end of a pipe.
-    fn file(&self, path: &str) -> rustix::io::Result<File> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        rustix::fs::openat2(&self.fd, path, flags, Mode::empty(), resolve).map(File::from)
+    /// Opens `path` without leaving the layout.
+    fn file(&self, path: &str, context: impl Fn() -> String) -> Result<File> {
+        tree::open_file(self.fd.as_fd(), path, ResolveFlags::BENEATH)
+            .map_err(|e| Error::io(context(), e))?
+            .ok_or_else(|| Error::new(Kind::Invalid, format!("{}: no regular file", context())))
     }
 }
 
 impl Blobs for Directory {
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + '_>> {
-        let file = self.file(&blob::path(&descriptor.digest)).map_err(|e| {
-            Error::io(format!("open blob {} of image layout {}", descriptor.digest, self.path.display()), e)
-        })?;
-        Ok(Box::new(sized(file, descriptor)?))
+        let digest = &descriptor.digest;
+        let context = || format!("open blob {digest} of image layout {}", self.path.display());
+        let file = self.file(&blob::path(digest), context)?;
+        let length = file.metadata().map_err(|e| Error::io(context(), e))?.len();
+        check_length(descriptor, length)?;
+        Ok(Box::new(file))
     }
 }
 

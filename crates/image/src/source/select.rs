@@ -100,7 +100,9 @@ impl Search<'_> {
             return Err(Error::new(Kind::Limit, format!("more than {VISIT_LIMIT} images to choose from")));
         }
         match media::document(&descriptor.media_type) {
-            Some(Document::Index) if descriptor.platform.as_ref().is_none_or(|on| self.rank(on).is_some()) => {
+            Some(Document::Index)
+                if descriptor.platform.as_ref().is_none_or(|on| self.rank(on).is_some()) =>
+            {
                 let index: Index = document(self.blobs, descriptor)?;
                 let media_type = index.media_type.as_deref();
                 image::check_shape(descriptor, index.schema_version, media_type, &index.extra)?;
