@@ -4,19 +4,24 @@
 //! Refused are layouts of another version, names that do not tell which image is meant, links that lead
 //! out of a layout, and images whose documents do not fit each other.
 
+mod archive;
+mod docker;
 mod layout;
 mod select;
+mod tar;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use plimsoll_spec::image::{Descriptor, ImageConfig, Manifest};
+use plimsoll_spec::image::{Descriptor, ImageConfig, Index, Manifest};
 use plimsoll_spec::json::Wire;
 
 use crate::platform::PlatformSpec;
 use crate::store::blob;
 use crate::{Error, Image, Kind, Result, Store, image};
 
+use archive::LayoutArchive;
+use docker::DockerImage;
 use layout::Directory;
 
 /// Where an image comes from.
@@ -27,6 +32,27 @@ pub enum Source {
     Layout {
         /// Its directory.
         directory: PathBuf,
+        /// Which of its images.
+        reference: Option<String>,
+    },
+    /// An image layout in a tar archive, which may be in gzip.
+    LayoutArchive {
+        /// The archive.
+        file: PathBuf,
+        /// Which of its images.
+        reference: Option<String>,
+    },
+    /// An archive of `docker save`, which may be in gzip.
+    DockerArchive {
+        /// The archive.
+        file: PathBuf,
+        /// Which of its images.
+        reference: Option<String>,
+    },
+    /// An image layout in a tar archive that is part of the program.
+    Embedded {
+        /// The archive.
+        archive: &'static [u8],
         /// Which of its images.
         reference: Option<String>,
     },
@@ -73,7 +99,7 @@ fn document<T: Wire>(blobs: &dyn Blobs, descriptor: &Descriptor) -> Result<T> {
 }
 
 impl Source {
-    /// Reads `oci:DIRECTORY[:REFERENCE]`.
+    /// Reads `oci:DIRECTORY[:REFERENCE]`, `oci-archive:FILE[:REFERENCE]` or `docker-archive:FILE[:REFERENCE]`.
     ///
     /// Both parts may hold colons: the path ends at the first colon before which something exists, or, where
     /// nothing does, at the first.
@@ -81,7 +107,10 @@ impl Source {
     /// # Errors
     /// [`Kind::Invalid`] where the text has no such prefix or no path.
     pub fn parse(text: &str) -> Result<Source> {
-        let invalid = || Error::new(Kind::Invalid, format!("{text:?} is not oci:DIRECTORY[:REFERENCE]"));
+        let invalid = || {
+            let forms = "oci:DIRECTORY, oci-archive:FILE or docker-archive:FILE, with or without :REFERENCE";
+            Error::new(Kind::Invalid, format!("{text:?} is not {forms}"))
+        };
         let (transport, rest) = text.split_once(':').ok_or_else(invalid)?;
         let (path, reference) = split_path(rest);
         if path.as_os_str().is_empty() || reference.as_deref() == Some("") {
@@ -89,6 +118,8 @@ impl Source {
         }
         match transport {
             "oci" => Ok(Source::Layout { directory: path, reference }),
+            "oci-archive" => Ok(Source::LayoutArchive { file: path, reference }),
+            "docker-archive" => Ok(Source::DockerArchive { file: path, reference }),
             _ => Err(invalid()),
         }
     }
@@ -121,51 +152,71 @@ pub fn import(
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Imported> {
     let _lease = store.share()?;
+    let mut import = Import { store, platform, progress };
     match source {
         Source::Layout { directory, reference } => {
             let layout = Directory::open(directory)?;
-            let index = layout.index()?;
-            let (descriptor, name) = select::image(&layout, &index, reference.as_deref(), platform)?;
-            let image = copy(&layout, &descriptor, store, progress)?;
-            Ok(Imported { image, name })
+            import.of_layout(&layout, &layout.index()?, reference.as_deref())
+        }
+        Source::LayoutArchive { file, reference } => {
+            let layout = LayoutArchive::new(archive::open(file, store)?)?;
+            import.of_layout(&layout, &layout.index()?, reference.as_deref())
+        }
+        Source::Embedded { archive, reference } => {
+            let layout = LayoutArchive::new(archive::embedded(archive)?)?;
+            import.of_layout(&layout, &layout.index()?, reference.as_deref())
+        }
+        Source::DockerArchive { file, reference } => {
+            let docker_image = DockerImage::new(archive::open(file, store)?, reference.as_deref())?;
+            let image = import.image(&docker_image, &docker_image.descriptor)?;
+            Ok(Imported { image, name: docker_image.name })
         }
     }
 }
 
-/// Copies the image whose manifest is `descriptor` from `blobs` to `store`, the manifest last.
-fn copy(
-    blobs: &dyn Blobs,
-    descriptor: &Descriptor,
-    store: &Store,
-    progress: &mut dyn FnMut(Progress<'_>),
-) -> Result<Image> {
-    let manifest_bytes = blobs.read(descriptor)?;
-    let manifest: Manifest = blob::parse(descriptor, &manifest_bytes)?;
-    image::check_manifest(descriptor, &manifest)?;
-    let config_bytes = blobs.read(&manifest.config)?;
-    let config: ImageConfig = blob::parse(&manifest.config, &config_bytes)?;
-    // Before the layers, which cost most, are looked at.
-    let layers = image::pair(&manifest, &config)?;
-    for layer in &layers {
-        copy_blob(&layer.descriptor, store, progress, || blobs.open(&layer.descriptor))?;
-    }
-    copy_blob(&manifest.config, store, progress, || Ok(Box::new(config_bytes.as_slice())))?;
-    copy_blob(descriptor, store, progress, || Ok(Box::new(manifest_bytes.as_slice())))?;
-    Ok(Image { descriptor: descriptor.clone(), manifest, config, layers })
+/// One import under way.
+struct Import<'a> {
+    store: &'a Store,
+    platform: &'a PlatformSpec,
+    progress: &'a mut dyn FnMut(Progress<'_>),
 }
 
-fn copy_blob<'a>(
-    descriptor: &Descriptor,
-    store: &Store,
-    progress: &mut dyn FnMut(Progress<'_>),
-    open: impl FnOnce() -> Result<Box<dyn Read + 'a>>,
-) -> Result<()> {
-    if store.contains(descriptor)? {
-        progress(Progress::Present(descriptor));
-        return Ok(());
+impl Import<'_> {
+    fn of_layout(&mut self, blobs: &dyn Blobs, index: &Index, reference: Option<&str>) -> Result<Imported> {
+        let (descriptor, name) = select::image(blobs, index, reference, self.platform)?;
+        let image = self.image(blobs, &descriptor)?;
+        Ok(Imported { image, name })
     }
-    progress(Progress::Begin(descriptor));
-    store.put(descriptor, &mut *open()?, &mut |count| progress(Progress::Bytes(count)))
+
+    /// Copies the image whose manifest is `descriptor`, the manifest last.
+    fn image(&mut self, blobs: &dyn Blobs, descriptor: &Descriptor) -> Result<Image> {
+        let manifest_bytes = blobs.read(descriptor)?;
+        let manifest: Manifest = blob::parse(descriptor, &manifest_bytes)?;
+        image::check_manifest(descriptor, &manifest)?;
+        let config_bytes = blobs.read(&manifest.config)?;
+        let config: ImageConfig = blob::parse(&manifest.config, &config_bytes)?;
+        // Before the layers, which cost most, are looked at.
+        let layers = image::pair(&manifest, &config)?;
+        for layer in &layers {
+            self.blob(&layer.descriptor, || blobs.open(&layer.descriptor))?;
+        }
+        self.blob(&manifest.config, || Ok(Box::new(config_bytes.as_slice())))?;
+        self.blob(descriptor, || Ok(Box::new(manifest_bytes.as_slice())))?;
+        Ok(Image { descriptor: descriptor.clone(), manifest, config, layers })
+    }
+
+    fn blob<'a>(
+        &mut self,
+        descriptor: &Descriptor,
+        open: impl FnOnce() -> Result<Box<dyn Read + 'a>>,
+    ) -> Result<()> {
+        if self.store.contains(descriptor)? {
+            (self.progress)(Progress::Present(descriptor));
+            return Ok(());
+        }
+        (self.progress)(Progress::Begin(descriptor));
+        self.store.put(descriptor, &mut *open()?, &mut |count| (self.progress)(Progress::Bytes(count)))
+    }
 }
 
 /// Refuses a blob of another length than `descriptor` says before a byte of it is read.

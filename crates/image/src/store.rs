@@ -32,6 +32,7 @@ use crate::{Error, Result, tree};
 
 pub use blob::{BlobReader, DOCUMENT_LIMIT};
 pub use ingest::Ingest;
+pub(crate) use ingest::describe;
 pub use sweep::Swept;
 
 /// A store that is open.

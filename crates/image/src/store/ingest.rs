@@ -27,10 +27,10 @@ pub struct Ingest<'a> {
 
 /// A file in `ingest`, which goes away with this unless it was renamed.
 #[derive(Debug)]
-pub(super) struct Staged<'a> {
+pub(crate) struct Staged<'a> {
     store: &'a Store,
     name: String,
-    pub(super) file: File,
+    pub(crate) file: File,
 }
 
 impl Ingest<'_> {
@@ -118,9 +118,10 @@ impl Store {
         Ok(descriptor)
     }
 
-    pub(super) fn stage(&self) -> Result<Staged<'_>> {
+    /// An empty file that goes away with the guard.
+    pub(crate) fn stage(&self) -> Result<Staged<'_>> {
         let failed = |e| Error::io("make an ingest file", e);
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let ingest = tree::open(self.root(), "ingest")?;
         let name = random_name()?;
         let file =

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "a test that is skipped says why")]
 
+mod archive;
 mod bundle;
 mod platform;
 mod sample;

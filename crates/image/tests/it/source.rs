@@ -11,26 +11,26 @@ use plimsoll_spec::image::{Descriptor, media_type};
 
 use crate::sample::{describe, failure, json, manifest, store};
 
-fn linux() -> PlatformSpec {
+pub(crate) fn linux() -> PlatformSpec {
     PlatformSpec::parse("linux/amd64").unwrap()
 }
 
-fn take(text: &str, store: &Store) -> Result<Imported> {
+pub(crate) fn take(text: &str, store: &Store) -> Result<Imported> {
     import(&Source::parse(text)?, store, &linux(), &mut |_| {})
 }
 
 /// A layout written by hand.
-struct Layout(tempfile::TempDir);
+pub(crate) struct Layout(tempfile::TempDir);
 
 impl Layout {
-    fn new() -> Layout {
+    pub(crate) fn new() -> Layout {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("blobs/sha256")).unwrap();
         fs::write(folder.path().join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
         Layout(folder)
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
@@ -45,7 +45,7 @@ impl Layout {
     }
 
     /// An image of one layer for `architecture`.
-    fn image(&self, architecture: &str, layer: &[u8]) -> Descriptor {
+    pub(crate) fn image(&self, architecture: &str, layer: &[u8]) -> Descriptor {
         let layer = self.put(media_type::LAYER, layer);
         let config = format!(
             r#"{{"architecture":"{architecture}","os":"linux","rootfs":{{"type":"layers","diff_ids":["{}"]}}}}"#,
@@ -55,7 +55,7 @@ impl Layout {
         self.put(media_type::MANIFEST, manifest(&config, &[layer]).as_bytes())
     }
 
-    fn index(&self, manifests: &[String]) {
+    pub(crate) fn index(&self, manifests: &[String]) {
         let text = format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, manifests.join(","));
         fs::write(self.path().join("index.json"), text).unwrap();
     }
@@ -74,7 +74,7 @@ impl Layout {
 }
 
 /// `descriptor` with the name `name`.
-fn named(descriptor: &Descriptor, name: &str) -> String {
+pub(crate) fn named(descriptor: &Descriptor, name: &str) -> String {
     let mut descriptor = descriptor.clone();
     descriptor.annotations.insert("org.opencontainers.image.ref.name".into(), name.into());
     json(&descriptor)
