@@ -16,7 +16,7 @@ use crate::sample::{failure, store};
 use crate::source::{Layout, linux, named, take, tool, umoci};
 
 /// One entry of a tar archive: a file, or with `link` a link of type `kind`.
-fn entry(name: &str, kind: u8, link: &str, content: &[u8]) -> Vec<u8> {
+pub(crate) fn entry(name: &str, kind: u8, link: &str, content: &[u8]) -> Vec<u8> {
     let mut block = vec![0; 512];
     block[..name.len()].copy_from_slice(name.as_bytes());
     block[100..108].copy_from_slice(b"0000644\0");
@@ -32,18 +32,18 @@ fn entry(name: &str, kind: u8, link: &str, content: &[u8]) -> Vec<u8> {
     block
 }
 
-fn file(name: &str, content: &[u8]) -> Vec<u8> {
+pub(crate) fn file(name: &str, content: &[u8]) -> Vec<u8> {
     entry(name, b'0', "", content)
 }
 
 /// The archive of `entries` with its end mark.
-fn archive(entries: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn archive(entries: &[Vec<u8>]) -> Vec<u8> {
     let mut archive = entries.concat();
     archive.resize(archive.len() + 1024, 0);
     archive
 }
 
-fn gzip(content: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(content).unwrap();
     encoder.finish().unwrap()
@@ -326,5 +326,35 @@ fn takes_archives_that_buildah_wrote() {
         let imported = take(source, &store).unwrap();
         assert_eq!(execution(&imported.image).entrypoint, ["/hello"], "{source}");
         assert_eq!(imported.image.layers.len(), 1, "{source}");
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+
+    /// Errors are fine, panics are bugs, and nothing but the original is taken for it.
+    #[test]
+    fn altered_archives_never_panic(
+        at in 0_usize..6000, byte: u8, cut in 0_usize..6000, transport in "oci-archive|docker-archive"
+    ) {
+        let layer = b"not compressed";
+        let manifest = r#"[{"Config":"config.json","RepoTags":["a:1"],"Layers":["bb/layer.tar"]}]"#;
+        let mut bytes = docker(layer, &docker_config(&[layer]), manifest);
+        let original = bytes.clone();
+        let length = bytes.len();
+        bytes[at % length] = byte;
+        bytes.truncate(length - cut % 512);
+        if let Ok(imported) = take_bytes(&transport, &bytes, "") {
+            let want = take_bytes("docker-archive", &original, "").unwrap();
+            if imported.name == want.name && imported.image.id() == want.image.id() {
+                assert_eq!(imported.image.layers, want.image.layers);
+            }
+        }
+    }
+
+    #[test]
+    fn noise_is_no_archive(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..2000)) {
+        assert!(take_bytes("oci-archive", &bytes, "").is_err());
+        assert!(take_bytes("docker-archive", &bytes, "").is_err());
     }
 }
