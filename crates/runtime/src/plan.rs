@@ -401,7 +401,7 @@ fn sysctls(linux: &Linux, new: CloneFlags) -> Result<Vec<(CString, Vec<u8>)>> {
     let plan = |(name, value): (&String, &String)| {
         let pointer = format!("/linux/sysctl/{}", name.replace('/', "~1"));
         // A dotted name may hold a slash where a path component holds a dot, as in net/ipv4/conf/eth0.1.
-        let path = if name.find('/') < name.find('.') && name.contains('/') {
+        let path = if name.split('.').next().is_some_and(|first| first.contains('/')) {
             name.clone()
         } else {
             name.chars()
@@ -435,7 +435,7 @@ fn sysctls(linux: &Linux, new: CloneFlags) -> Result<Vec<(CString, Vec<u8>)>> {
 pub(crate) fn hierarchy_mount(
     controllers: &str,
     name: &std::ffi::OsStr,
-    own: Option<&Path>,
+    own: &Path,
 ) -> Result<crate::rootfs::cgroup::HierarchyMount> {
     use std::os::unix::ffi::OsStrExt as _;
     let parameter = |text: &str| match text.split_once('=') {
@@ -448,7 +448,7 @@ pub(crate) fn hierarchy_mount(
         name: c_string(name.as_bytes(), "")?,
         kind: c_string(if controllers.is_empty() { "cgroup2" } else { "cgroup" }, "")?,
         parameters: each().map(parameter).collect::<Result<_>>()?,
-        own: own.map(|path| c_string(path.as_os_str().as_bytes(), "")).transpose()?,
+        own: c_string(own.as_os_str().as_bytes(), "")?,
         links: links.map(|link| c_string(link, "")).collect::<Result<_>>()?,
     })
 }

@@ -55,6 +55,8 @@ wire_object! {
         pub annotations: std::collections::BTreeMap<String, String> = "annotations",
         /// Its cgroup.
         pub cgroup: Vec<CgroupPath> = "cgroup",
+        /// Whether the cgroup was made for this container; before that, what is in it is not ours.
+        pub cgroup_made: bool = "cgroupMade",
         /// Whether it has a pid namespace of its own, so that killing the first process kills all.
         pub own_pid_namespace: bool = "ownPidNamespace",
         /// Hooks after the start.
@@ -258,17 +260,40 @@ impl Container {
     /// Ends every process that is left, removes the cgroup and the directory, and runs the poststop hooks,
     /// whose failure is returned once everything is gone.
     pub(crate) fn destroy(self) -> Result<()> {
-        if let Some(process) = self.process() {
-            process.kill_and_wait()?;
-        }
         let cgroup = self.cgroup()?;
-        let context = |e| Error::because(Kind::Environment, "remove the container's cgroup", e);
-        if !cgroup.processes().unwrap_or_default().is_empty() {
-            cgroup.kill_all(9).map_err(context)?;
+        self.kill(&cgroup)?;
+        match cgroup.remove() {
+            Err(e) if self.record.cgroup_made => {
+                return Err(Error::because(Kind::Environment, "remove the container's cgroup", e));
+            }
+            // Somebody else's cgroup, which we were about to be refused.
+            _ => {}
         }
-        cgroup.remove().map_err(context)?;
         self.remove_directory()?;
         crate::process::hooks::run("poststop", &self.record.poststop, &self.state(Status::Stopped))
+    }
+
+    fn kill(&self, cgroup: &Cgroup) -> Result<()> {
+        let context = |e| Error::because(Kind::Environment, "kill the container's processes", e);
+        let first = self.process();
+        if let Some(process) = &first {
+            process.kill()?;
+        }
+        if self.record.cgroup_made {
+            // What is frozen does not die.
+            if cgroup.is_frozen().unwrap_or(false) {
+                cgroup.thaw().map_err(context)?;
+            }
+            if let Some(process) = &first {
+                process.wait()?;
+            }
+            if !cgroup.processes().unwrap_or_default().is_empty() {
+                cgroup.kill_all(9).map_err(context)?;
+            }
+        } else if let Some(process) = &first {
+            process.wait()?;
+        }
+        Ok(())
     }
 
     fn remove_directory(&self) -> Result<()> {

@@ -115,6 +115,7 @@ pub(crate) fn create(
     let mut container = Container::create(root, record(id, bundle, &plan, planned))?;
     let made = (|| {
         let cgroup = make_cgroup(hierarchy, linux, id, rootless)?;
+        container.record.cgroup_made = cgroup.is_some();
         if let Some((hierarchy, cgroup)) = &cgroup {
             plan.cgroup_mounts = cgroup_mounts(hierarchy, cgroup, plan.new.contains(CloneFlags::NEWCGROUP))?;
         }
@@ -195,7 +196,11 @@ fn cgroup_mounts(hierarchy: &Hierarchy, cgroup: &Cgroup, namespaced: bool) -> Re
         .iter()
         .map(|(controllers, point)| {
             let name = if mounts.len() == 1 && controllers.is_empty() { None } else { point.file_name() };
-            crate::plan::hierarchy_mount(controllers, name.unwrap_or_default(), own(controllers))
+            crate::plan::hierarchy_mount(
+                controllers,
+                name.unwrap_or_default(),
+                own(controllers).unwrap_or(point),
+            )
         })
         .collect::<Result<_>>()?;
     Ok(CgroupMounts { hierarchies, namespaced })

@@ -19,8 +19,8 @@ pub(crate) struct HierarchyMount {
     /// `cgroup` or `cgroup2`.
     pub kind: CString,
     pub parameters: Vec<Parameter>,
-    /// The container's own directory on the host, for where the hierarchy cannot be mounted.
-    pub own: Option<CString>,
+    /// What the host has of it for the container, or at all: bound where the hierarchy cannot be mounted.
+    pub own: CString,
     /// Other names of the directory, such as `cpu` of `cpu,cpuacct`.
     pub links: Vec<CString>,
 }
@@ -64,14 +64,13 @@ fn hierarchy(
         true => mount::filesystem(&plan.kind, &plan.parameters, attributes),
         false => Err(Errno::PERM),
     };
-    let tree = match (fresh, &plan.own) {
-        (Ok(tree), _) => tree,
-        (Err(_), Some(own)) => {
-            let tree = mount::clone(CWD, own, true)?;
+    let tree = match fresh {
+        Ok(tree) => tree,
+        Err(_) => {
+            let tree = mount::clone(CWD, &plan.own, true)?;
             set_attributes(tree.as_fd(), &Change { set: attributes, ..Change::default() })?;
             tree
         }
-        (Err(errno), None) => return Err(errno),
     };
     mount::attach(tree.as_fd(), target)
 }

@@ -33,12 +33,16 @@ impl Process {
         plimsoll_sys::signal::send(&self.pidfd, signal).context(|| format!("signal process {}", self.pid))
     }
 
-    /// Kills the process and waits, at most ten seconds, until it has exited.
-    pub(crate) fn kill_and_wait(&self) -> Result<()> {
+    /// Kills the process; one that has exited is fine.
+    pub(crate) fn kill(&self) -> Result<()> {
         match plimsoll_sys::signal::send(&self.pidfd, 9) {
-            Ok(()) | Err(Errno::SRCH) => {}
-            Err(errno) => return Err(errno).context(|| format!("kill process {}", self.pid)),
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(errno) => Err(errno).context(|| format!("kill process {}", self.pid)),
         }
+    }
+
+    /// Waits, at most ten seconds, until the process has exited.
+    pub(crate) fn wait(&self) -> Result<()> {
         let limit = Timespec { tv_sec: 10, tv_nsec: 0 };
         loop {
             match poll(&mut [PollFd::from_borrowed_fd(self.pidfd.as_fd(), PollFlags::IN)], Some(&limit)) {

@@ -1,0 +1,88 @@
+//! Processes added to a running container.
+
+use serde_json::json;
+
+use crate::Sandbox;
+
+fn running(name: &str) -> Option<Sandbox> {
+    let sandbox = Sandbox::new(name, "exec sleep 1000")?;
+    sandbox.must(&["run", "--detach", "--pid-file", "pid", "ID"]);
+    Some(sandbox)
+}
+
+#[test]
+fn a_process_is_in_the_containers_namespaces_and_cgroup() {
+    let Some(sandbox) = running("exec") else { return };
+    let pid = std::fs::read_to_string(sandbox.bundle.path().join("pid")).unwrap();
+    let script =
+        "for n in cgroup ipc mnt net pid uts; do readlink /proc/self/ns/$n; done; cat /proc/self/cgroup";
+    let printed = sandbox.must(&["exec", "ID", "sh", "-c", script]);
+    let mut lines = printed.lines();
+    for kind in ["cgroup", "ipc", "mnt", "net", "pid", "uts"] {
+        let want = std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap();
+        assert_eq!(lines.next(), want.to_str());
+    }
+    let want = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    assert_eq!(lines.collect::<Vec<_>>(), want.lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn flags_change_the_process() {
+    let Some(sandbox) = running("execflags") else { return };
+    let args = [
+        "exec",
+        "-u",
+        "1000:1001",
+        "-g",
+        "7",
+        "-e",
+        "A=b",
+        "--cwd",
+        "/tmp",
+        "ID",
+        "sh",
+        "-c",
+        "id; pwd; echo $A; exit 9",
+    ];
+    let output = sandbox.call(&args);
+    assert_eq!(output.status.code(), Some(9));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "uid=1000 gid=1001 groups=7\n/tmp\nb\n");
+}
+
+#[test]
+fn a_whole_process_comes_from_a_file() {
+    let Some(sandbox) = running("execfile") else { return };
+    let process = json!({"cwd": "/", "args": ["sh", "-c", "echo $X; grep CapEff /proc/self/status"], "env": ["X=y", "PATH=/bin"],
+        "capabilities": {"effective": ["CAP_KILL"], "permitted": ["CAP_KILL"], "bounding": ["CAP_KILL"]}});
+    std::fs::write(sandbox.bundle.path().join("process.json"), process.to_string()).unwrap();
+    assert_eq!(sandbox.must(&["exec", "--process", "process.json", "ID"]), "y\nCapEff:\t0000000000000020\n");
+}
+
+#[test]
+fn a_detached_process_is_named_by_its_pid_file() {
+    let Some(sandbox) = running("execdetached") else { return };
+    sandbox.must(&["exec", "-d", "--pid-file", "second", "ID", "sleep", "1000"]);
+    let second = std::fs::read_to_string(sandbox.bundle.path().join("second")).unwrap();
+    let pids: Vec<u32> = serde_json::from_str(&sandbox.must(&["ps", "--format", "json", "ID"])).unwrap();
+    let first = std::fs::read_to_string(sandbox.bundle.path().join("pid")).unwrap();
+    let mut want: Vec<u32> = vec![first.parse().unwrap(), second.parse().unwrap()];
+    want.sort_unstable();
+    assert_eq!(pids, want);
+}
+
+#[test]
+fn what_cannot_be_executed_is_told_and_leaves_no_pid_file() {
+    let Some(sandbox) = running("execnope") else { return };
+    let said = sandbox.must_fail(&["exec", "--pid-file", "second", "ID", "nope"], 255);
+    assert_eq!(said, "unable to start container process: exec: \"nope\": executable file not found in $PATH");
+    assert!(!sandbox.bundle.path().join("second").exists());
+    assert_eq!(sandbox.must_fail(&["exec", "ID"], 255), "process args cannot be empty");
+    let said = sandbox.must_fail(&["exec", "--cwd", "/nope", "ID", "true"], 255);
+    assert_eq!(
+        said,
+        "unable to start container process: enter the working directory /nope: no such file or directory"
+    );
+    sandbox.must(&["kill", "ID", "KILL"]);
+    sandbox.wait_for("stopped");
+    assert_eq!(sandbox.must_fail(&["exec", "ID", "true"], 255), "cannot exec in a stopped container");
+}
