@@ -1,5 +1,35 @@
 //! Images on disk: their content, their layers, and the trees and bundles made of them.
 //! No network, no async; nothing is shown under its name before its bytes are verified.
+//!
+//! One image on its way to a container:
+//!
+//! ```no_run
+//! use std::os::fd::AsFd as _;
+//!
+//! use plimsoll_image::bundle::{self, Overrides};
+//! use plimsoll_image::platform::PlatformSpec;
+//! use plimsoll_image::snapshot::Options;
+//! use plimsoll_image::source::{Source, import};
+//! use plimsoll_image::Store;
+//!
+//! # fn main() -> plimsoll_image::Result<()> {
+//! let store = Store::open("/var/lib/example".as_ref())?;
+//! // Nothing that is imported goes away again before it is used.
+//! let lease = store.share()?;
+//! let source = Source::parse("oci-archive:debian.tar:12")?;
+//! let imported = import(&source, &store, &PlatformSpec::host(), &mut |_| {})?;
+//! store.tag("debian:12", &imported.image.descriptor)?;
+//! # let apply = |_: &_, _, _: std::os::fd::BorrowedFd<'_>, _| Ok(());
+//! let options = Options { apply: &apply };
+//! let snapshot = store.prepare("box", &imported.image, store.best_mode()?, &options)?;
+//! drop(lease);
+//! // From here on the process stands in the mount namespace that the container is started from.
+//! snapshot.mount()?;
+//! let rootfs = snapshot.open_rootfs()?;
+//! let config = bundle::config(&imported.image.config, rootfs.as_fd(), &Overrides::default())?;
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod bundle;
 mod error;

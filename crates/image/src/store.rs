@@ -32,7 +32,7 @@ use crate::{Error, Result, tree};
 
 pub use blob::{BlobReader, DOCUMENT_LIMIT};
 pub use ingest::Ingest;
-pub(crate) use ingest::describe;
+pub(crate) use ingest::{describe, random_name};
 pub use sweep::Swept;
 
 /// A store that is open.
@@ -54,13 +54,13 @@ impl Store {
     /// [`crate::Kind::Io`] where the directory cannot be made or read.
     pub fn open(path: &Path) -> Result<Store> {
         let failed = |e| Error::io(format!("open store {}", path.display()), e);
-        // Others may pass through: the root of a container in a user namespace is below.
-        DirBuilder::new().recursive(true).mode(0o711).create(path).map_err(failed)?;
+        // Closed to others: set-user-id programs of containers are below.
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| failed(e.into()))?;
         let store = Store { root, path: path.to_owned() };
-        for (name, mode) in [("blobs", 0o700), ("ingest", 0o700), ("snapshots", 0o711)] {
-            tree::make(store.root(), name, mode)?;
+        for name in ["blobs", "ingest", "snapshots"] {
+            tree::make(store.root(), name, 0o700)?;
         }
         if let Some(_alone) = store.try_exclusive()? {
             store.remove_remains()?;

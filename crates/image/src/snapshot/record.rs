@@ -1,49 +1,62 @@
-//! What is kept about a container's tree: its kind and its layers.
+//! What is kept about a container's tree: the layers that it stands on.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
+use std::os::fd::BorrowedFd;
 
 use plimsoll_digest::Digest;
 use plimsoll_spec::json::{self, At, Value, Wire as _};
 use rustix::fs::{Mode, OFlags};
 
-use super::CONTAINERS;
-use crate::{Error, Kind, Result, Store};
+use crate::{Error, Kind, Result};
 
 /// The form of the file that this release writes, and the only one that it reads.
 const VERSION: u64 = 1;
 /// Chain ids of 500 layers and then some.
 const SIZE_LIMIT: u64 = 1 << 20;
-pub(super) const FILE: &str = "snapshot.json";
+const FILE: &str = "snapshot.json";
 
 /// `snapshot.json`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
-    /// Chain ids of the layers that the tree stands on, lowest first; none where it holds its own copy.
+    /// Chain ids of the layers that are mounted, lowest first; none where the tree holds its own copy.
     pub(super) layers: Vec<Digest>,
 }
 
 impl Record {
-    pub(super) fn read(store: &Store, id: &str) -> Result<Record> {
-        let failed = |e| Error::io(format!("read the snapshot of container {id:?}"), e);
+    /// Reads the record in the container's directory `folder`.
+    pub(super) fn read(folder: BorrowedFd<'_>) -> Result<Record> {
+        let failed = |e| Error::io(format!("read {FILE}"), e);
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let path = format!("{CONTAINERS}/{id}/{FILE}");
-        let file =
-            rustix::fs::openat(store.root(), path, flags, Mode::empty()).map_err(|e| failed(e.into()))?;
+        let file = rustix::fs::openat(folder, FILE, flags, Mode::empty()).map_err(|e| failed(e.into()))?;
         let mut text = Vec::new();
         File::from(file).take(SIZE_LIMIT).read_to_end(&mut text).map_err(failed)?;
         Record::decode(&text)
-            .map_err(|e| Error::new(e.kind(), format!("read the snapshot of container {id:?}")).because(e))
+    }
+
+    /// Writes the record to the container's directory `folder`, which has none yet.
+    pub(super) fn write(&self, folder: BorrowedFd<'_>) -> Result<()> {
+        let failed = |e| Error::io(format!("write {FILE}"), e);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file =
+            rustix::fs::openat(folder, FILE, flags, Mode::RUSR | Mode::WUSR).map_err(|e| failed(e.into()))?;
+        File::from(file).write_all(&self.encode()).map_err(failed)
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let members =
+            [("version".to_owned(), Value::Unsigned(VERSION)), ("layers".to_owned(), self.layers.encode())];
+        json::to_vec(&Value::Object(members.into()))
     }
 
     fn decode(text: &[u8]) -> Result<Record> {
-        let invalid = |e: json::Error| Error::new(Kind::Invalid, "not a record of a snapshot").because(e);
+        let invalid = |e: json::Error| Error::new(Kind::Invalid, format!("read {FILE}")).because(e);
         let mut document: BTreeMap<String, Value> = json::from_slice(text).map_err(invalid)?;
         match document.get("version") {
             Some(Value::Unsigned(VERSION)) => {}
             version => {
-                let context = format!("the record is of version {version:?}, not {VERSION}");
+                let context = format!("{FILE} is of version {version:?}, not {VERSION}");
                 return Err(Error::new(Kind::Unsupported, context));
             }
         }

@@ -64,7 +64,8 @@ impl Store {
         })
     }
 
-    /// Forgets `name` and removes what no other name needs. Waits until nobody uses the store.
+    /// Forgets `name` and removes what no other name needs. Waits until nobody uses the store, so the caller
+    /// may hold no [`Lease`](super::Lease) itself.
     ///
     /// # Errors
     /// [`Kind::NotFound`] where there is no such name; otherwise as [`Store::sweep`].

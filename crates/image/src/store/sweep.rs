@@ -32,13 +32,14 @@ struct Marked {
 
 impl Store {
     /// Removes blobs that no name leads to, and unpacked layers that neither a name nor a container needs.
-    /// Waits until nobody uses the store.
+    /// Waits until nobody uses the store, so the caller may hold no [`Lease`](super::Lease) itself.
     ///
     /// # Errors
     /// [`Digest`](crate::Kind::Digest), [`Size`](crate::Kind::Size) or [`Invalid`](crate::Kind::Invalid) where a document of a named image is damaged:
     /// then nothing is removed.
     pub fn sweep(&self) -> Result<Swept> {
         let _alone = self.exclusive()?;
+        self.remove_remains()?;
         let mut marked = Marked::default();
         for (name, image) in self.images()? {
             self.mark(&mut marked, &image, 0)

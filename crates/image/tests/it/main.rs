@@ -6,5 +6,6 @@ mod archive;
 mod bundle;
 mod platform;
 mod sample;
+mod snapshot;
 mod source;
 mod store;

@@ -1,0 +1,171 @@
+//! From blobs to trees: every layer of an image on its own for overlayfs, or all of them over each other.
+
+use std::fs::File;
+use std::num::NonZero;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use plimsoll_digest::Digest;
+use rustix::fs::{Gid, Mode as Permissions, OFlags, Timespec, Timestamps, Uid};
+use rustix::io::Errno;
+
+use super::{LAYERS, Mode, Staged, make_path, open_layer};
+use crate::image::Layer;
+use crate::{Error, Image, Kind, Result, Store, tree};
+
+/// Most layers unpacked at a time: each has threads of its own.
+const PARALLEL: usize = 4;
+
+/// Permissions of a layer's root before it is unpacked, which no image gives a root: they tell whether the
+/// layer has an entry for it.
+const UNTOUCHED: u32 = 0o1001;
+
+/// How layers are unpacked.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// Applies one layer, whose blob it is given, to a directory, for the use that is named. It verifies the
+    /// blob's digest and size and the layer's `diff_id`. Several threads call it.
+    pub apply: &'a (dyn Fn(&Layer, File, BorrowedFd<'_>, Mode) -> Result<()> + Sync),
+}
+
+/// Unpacks `image`, whose blobs are in `store`, to `target`, which may be an empty directory or nothing.
+/// The tree appears there when it is complete.
+///
+/// # Errors
+/// [`Kind::Exists`] where something is at `target`, and what [`Options::apply`] gives.
+pub fn unpack(store: &Store, image: &Image, target: &Path, options: &Options<'_>) -> Result<()> {
+    let _lease = store.share()?;
+    let failed = |e: Errno| Error::io(format!("unpack to {}", target.display()), e);
+    let name = target.file_name().ok_or_else(|| failed(Errno::EXIST))?;
+    let parent = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let parent = rustix::fs::open(parent, flags, Permissions::empty()).map_err(failed)?;
+    // Beside the target, so that a rename is enough, and closed to others until it is verified.
+    let beside = format!(".plimsoll-{}", crate::store::random_name()?);
+    let folder = tree::make(parent.as_fd(), &beside, 0o700)?;
+    let done = tree::make(folder.as_fd(), "rootfs", 0o755)
+        .and_then(|rootfs| all(store, image, rootfs.as_fd(), options))
+        .and_then(|()| {
+            rustix::fs::renameat(&folder, "rootfs", &parent, name).map_err(|e| match e {
+                Errno::NOTEMPTY | Errno::NOTDIR => failed(Errno::EXIST),
+                e => failed(e),
+            })
+        });
+    // A failure before matters more; what cannot be removed is there to be seen.
+    let removed = tree::remove(parent.as_fd(), &beside);
+    done.and(removed)
+}
+
+/// Unpacks all layers of `image` over each other into `target`.
+pub(super) fn all(store: &Store, image: &Image, target: BorrowedFd<'_>, options: &Options<'_>) -> Result<()> {
+    image.layers.iter().try_for_each(|layer| apply(store, layer, target, Mode::Plain, options))
+}
+
+/// Makes sure that every layer of `image` is there for overlayfs; their chain ids, lowest first.
+pub(super) fn layers(store: &Store, image: &Image, options: &Options<'_>) -> Result<Vec<Digest>> {
+    let mut missing = Vec::new();
+    for layer in &image.layers {
+        match open_layer(store, &layer.chain_id) {
+            Ok(_) => {}
+            Err(e) if e.kind() == Kind::NotFound => missing.push(layer),
+            Err(e) => return Err(e),
+        }
+    }
+    let staged = in_parallel(&missing, |layer| {
+        let staged = Staged::new(store)?;
+        set_mode(&staged.folder, UNTOUCHED)?;
+        apply(store, layer, staged.folder.as_fd(), Mode::Overlay, options)?;
+        Ok(staged)
+    })?;
+    let mut staged = missing.iter().zip(staged).peekable();
+    let mut below = None;
+    // In order, so that a layer is never there without those below it.
+    for layer in &image.layers {
+        if let Some((_, staged)) = staged.next_if(|(missing, _)| missing.chain_id == layer.chain_id) {
+            inherit_root(below.as_ref(), &staged.folder)?;
+            name(store, &layer.chain_id, staged)?;
+        }
+        below = Some(open_layer(store, &layer.chain_id)?);
+    }
+    Ok(image.layers.iter().map(|layer| layer.chain_id.clone()).collect())
+}
+
+/// Where a layer says nothing of the root, the root is as the layers below leave it.
+fn inherit_root(below: Option<&OwnedFd>, root: &OwnedFd) -> Result<()> {
+    let stat = rustix::fs::fstat(root).map_err(|e| Error::io("look at the root of a layer", e))?;
+    match below {
+        _ if stat.st_mode & 0o7777 != UNTOUCHED => Ok(()),
+        Some(below) => copy_attributes(below, root),
+        None => set_mode(root, 0o755),
+    }
+}
+
+fn set_mode(folder: &OwnedFd, mode: u32) -> Result<()> {
+    rustix::fs::fchmod(folder, Permissions::from_raw_mode(mode))
+        .map_err(|e| Error::io("set the mode of the root of a layer", e))
+}
+
+/// Gives a layer its name, unless somebody else was faster.
+fn name(store: &Store, chain: &Digest, staged: Staged) -> Result<()> {
+    let folder = make_path(store, &format!("{LAYERS}/{}", chain.algorithm_name()))?;
+    match staged.rename(&folder, chain.encoded()) {
+        Err(e) if e.is_errno(Errno::EXIST) => Ok(()),
+        done => done,
+    }
+}
+
+fn apply(
+    store: &Store,
+    layer: &Layer,
+    target: BorrowedFd<'_>,
+    mode: Mode,
+    options: &Options<'_>,
+) -> Result<()> {
+    (options.apply)(layer, store.open_blob(&layer.descriptor)?, target, mode)
+        .map_err(|e| Error::new(e.kind(), format!("unpack layer {}", layer.descriptor.digest)).because(e))
+}
+
+/// Gives `to` the owner, permissions and modification time of `from`.
+pub(super) fn copy_attributes(from: &OwnedFd, to: &OwnedFd) -> Result<()> {
+    let copy = || {
+        let stat = rustix::fs::fstat(from)?;
+        rustix::fs::fchown(to, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
+        rustix::fs::fchmod(to, Permissions::from_raw_mode(stat.st_mode & 0o7777))?;
+        let nanoseconds = i64::try_from(stat.st_mtime_nsec).unwrap_or(0);
+        let time = Timespec { tv_sec: stat.st_mtime, tv_nsec: nanoseconds };
+        rustix::fs::futimens(to, &Timestamps { last_access: time, last_modification: time })
+    };
+    copy().map_err(|e: Errno| Error::io("copy the attributes of the root", e))
+}
+
+/// The results of `work` on each of `items`, in their order; the first failure ends it.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(PARALLEL).min(items.len());
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::with_capacity(items.len()));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((at, item)) = {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    items.get(at).map(|item| (at, item))
+                } {
+                    let result = work(item);
+                    if result.is_err() {
+                        // The others finish what they have begun.
+                        next.store(items.len(), Ordering::Relaxed);
+                    }
+                    results.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((at, result));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    results.sort_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
+}
