@@ -11,6 +11,7 @@ mod plan;
 mod process;
 mod rootfs;
 mod sealed;
+pub mod security;
 mod state;
 
 use std::ffi::OsString;

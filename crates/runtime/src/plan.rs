@@ -176,7 +176,7 @@ impl Plan {
             masked: inner_paths(&linux.masked_paths, "/linux/maskedPaths")?,
             readonly,
             sysctl: sysctls(linux, new)?,
-            process: ProcessPlan::new(process, &rootfs_path, "/process")?,
+            process: ProcessPlan::new(process, &rootfs_path, linux.seccomp.as_ref())?,
             create_container: hooks.create_container.iter().map(hook).collect::<Result<_>>()?,
             start_container: hooks.start_container.iter().map(hook).collect::<Result<_>>()?,
             rootfs_path,

@@ -6,6 +6,7 @@ mod features;
 mod linux;
 mod resources;
 mod seccomp;
+pub mod seccomp_profile;
 mod state;
 
 pub use config::*;

@@ -11,4 +11,5 @@ pub mod capability;
 pub mod mount;
 pub mod net;
 pub mod process;
+pub mod seccomp;
 pub mod signal;

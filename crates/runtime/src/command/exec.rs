@@ -46,14 +46,16 @@ pub(super) fn run(context: &Context, parsed: &Parsed) -> Result<ExitCode> {
     }
     let target =
         container.process().ok_or_else(|| Error::new(Kind::State, "cannot exec in a stopped container"))?;
-    let process = process(&container, parsed, args)?;
+    let bundle = Bundle::read(Path::new(&container.record.bundle))?;
+    let seccomp = bundle.config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
+    let process = process(bundle.config.process.as_ref(), parsed, args)?;
     let (socket, detach) = (parsed.value("console-socket"), parsed.is_on("detach"));
     terminal::check(process.terminal, socket, detach)?;
     let signals = match detach {
         true => None,
         false => Some(plimsoll_sys::signal::block_and_watch().context(|| "watch signals".to_owned())?),
     };
-    let (mut child, master) = exec::exec(&container, &target, &process, create::preserved(parsed)?)?;
+    let (mut child, master) = exec::exec(&container, &target, &process, seccomp, create::preserved(parsed)?)?;
     terminal::hand_over(master.as_ref(), socket)?;
     if let Some(path) = parsed.value("pid-file") {
         create::write_pid_file(Path::new(path), child.pid)?;
@@ -67,7 +69,7 @@ pub(super) fn run(context: &Context, parsed: &Parsed) -> Result<ExitCode> {
 }
 
 /// The process of `--process`, or the container's own with what the flags change.
-fn process(container: &Container, parsed: &Parsed, args: &[String]) -> Result<Process> {
+fn process(own: Option<&Process>, parsed: &Parsed, args: &[String]) -> Result<Process> {
     if let Some(file) = parsed.value("process") {
         let text = read_limited(Path::new(file), Limits::DEFAULT.size)?;
         let parse = plimsoll_spec::json::from_slice(&text);
@@ -76,8 +78,7 @@ fn process(container: &Container, parsed: &Parsed, args: &[String]) -> Result<Pr
     if args.is_empty() {
         return Err(usage("process args cannot be empty"));
     }
-    let bundle = Bundle::read(Path::new(&container.record.bundle))?;
-    let mut process = bundle.config.process.unwrap_or_default();
+    let mut process = own.cloned().unwrap_or_default();
     process.args = args.to_vec();
     process.terminal = parsed.is_on("tty");
     process.env.extend(parsed.values("env").map(str::to_owned));

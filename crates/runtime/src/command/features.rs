@@ -7,12 +7,15 @@ use std::process::ExitCode;
 
 use plimsoll_spec::runtime::{
     CgroupFeatures, Enabled, Features, IntelRdtFeatures, LinuxFeatures, MountExtensions, NamespaceKind,
-    SeccompFeatures, VERSION,
+    SeccompAction, SeccompArch, SeccompFeatures, SeccompFlag, SeccompOperator, VERSION,
 };
+
+use plimsoll_sys::seccomp::flags_are_available;
 
 use crate::args::Parsed;
 use crate::error::Result;
 use crate::plan::OPTIONS;
+use crate::security::seccomp::{architectures, flag_bits};
 
 use super::Context;
 
@@ -71,5 +74,16 @@ fn linux() -> LinuxFeatures {
 }
 
 fn seccomp() -> SeccompFeatures {
-    SeccompFeatures { enabled: Some(false), ..SeccompFeatures::default() }
+    let actions = SeccompAction::ALL.iter().filter(|action| **action != SeccompAction::Notify);
+    let known = SeccompFlag::ALL.iter().filter(|flag| **flag != SeccompFlag::WaitKillableRecv);
+    let supported = known.clone().filter(|flag| flags_are_available(flag_bits(**flag)));
+    SeccompFeatures {
+        enabled: Some(true),
+        actions: texts(actions.map(|action| action.as_str())),
+        operators: texts(SeccompOperator::ALL.iter().map(|operator| operator.as_str())),
+        archs: texts(architectures().map(SeccompArch::as_str)),
+        known_flags: texts(known.map(|flag| flag.as_str())),
+        supported_flags: texts(supported.map(|flag| flag.as_str())),
+        ..SeccompFeatures::default()
+    }
 }

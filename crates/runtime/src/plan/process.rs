@@ -3,14 +3,15 @@
 use std::ffi::CString;
 use std::path::Path;
 
-use plimsoll_spec::runtime::Process;
+use plimsoll_spec::runtime::{Process, Seccomp};
 use plimsoll_sys::capability;
 use plimsoll_sys::process::CStrArray;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::Gid;
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
+use crate::security::seccomp::{self, Filter};
 
 use super::{c_string, invalid};
 
@@ -47,6 +48,7 @@ pub(crate) struct ProcessPlan {
     pub capabilities: Option<Capabilities>,
     pub last_capability: u8,
     pub no_new_privileges: bool,
+    pub seccomp: Option<Filter>,
     pub oom_score_adj: Option<String>,
     pub terminal: bool,
     pub window: Option<Window>,
@@ -58,8 +60,9 @@ pub(crate) struct ProcessPlan {
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl ProcessPlan {
-    /// The plan of `process`, which stands at `pointer`; HOME is looked up in the container's rootfs.
-    pub(crate) fn new(process: &Process, rootfs: &Path, pointer: &str) -> Result<ProcessPlan> {
+    /// The plan of `process`, filtered by `seccomp`; HOME is looked up in the container's rootfs.
+    pub(crate) fn new(process: &Process, rootfs: &Path, seccomp: Option<&Seccomp>) -> Result<ProcessPlan> {
+        let pointer = "/process";
         if !process.cwd.starts_with('/') {
             return Err(invalid(
                 &format!("{pointer}/cwd"),
@@ -95,12 +98,20 @@ impl ProcessPlan {
             capabilities: process.capabilities.as_ref().map(capabilities),
             last_capability: capability::last().unwrap_or(40),
             no_new_privileges: process.no_new_privileges,
+            seccomp: seccomp.map(compile).transpose()?,
             oom_score_adj: oom_score_adj(process, pointer)?,
             terminal: process.terminal,
             preserved: 0,
             window: size.map(|size| Window { rows: size.height, columns: size.width }),
         })
     }
+}
+
+fn compile(filter: &Seccomp) -> Result<Filter> {
+    seccomp::compile(filter).map_err(|e| {
+        let kind = if e.unsupported { Kind::Unsupported } else { Kind::Input };
+        Error::new(kind, e.to_string())
+    })
 }
 
 fn candidates(program: &str, search: &str, pointer: &str) -> Result<Vec<CString>> {

@@ -40,7 +40,6 @@ fn absent(config: &Config) -> Vec<(&'static str, bool)> {
             ("/linux/memoryPolicy", linux.memory_policy.is_some()),
             ("/linux/mountLabel", filled(&linux.mount_label)),
             ("/linux/personality", linux.personality.is_some()),
-            ("/linux/seccomp", linux.seccomp.is_some()),
         ]);
     }
     fields

@@ -111,6 +111,23 @@ pub(crate) fn no_new_privileges(plan: &ProcessPlan) -> Outcome {
     Ok(())
 }
 
+/// Loads the filter of a process that may still gain privileges, while it has the capability to do so.
+pub(crate) fn filter_with_privilege(plan: &ProcessPlan) -> Outcome {
+    if plan.no_new_privileges { Ok(()) } else { load(plan) }
+}
+
+/// Loads the filter of a process that gains no privileges any more.
+pub(crate) fn filter(plan: &ProcessPlan) -> Outcome {
+    if plan.no_new_privileges { load(plan) } else { Ok(()) }
+}
+
+fn load(plan: &ProcessPlan) -> Outcome {
+    match &plan.seccomp {
+        Some(filter) => Ok(plimsoll_sys::seccomp::load(filter.flags, &filter.program)?),
+        None => Ok(()),
+    }
+}
+
 /// Enters the working directory and makes sure that it is inside the root.
 ///
 /// A directory that was reached through a leaked descriptor has no path here, and the kernel says so.

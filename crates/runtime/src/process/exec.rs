@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use plimsoll_spec::runtime::Process;
+use plimsoll_spec::runtime::{Process, Seccomp};
 use plimsoll_sys::process::{self, CloneFlags, Forked, SingleThreaded, fork};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -57,11 +57,14 @@ steps! {
     "adopt the terminal", "streams are the process's own from here on", adopt_terminal;
     "give the streams to the user", "before privileges go", |exec| { child::own_streams(exec.plan); Ok(()) };
     "drop from the bounding set", "needs CAP_SETPCAP", |exec| child::bounding_set(exec.plan);
+    "load the privileged filter", "without no_new_privs it takes CAP_SYS_ADMIN, which goes next", |exec| child::filter_with_privilege(exec.plan);
     "become the user", "no privilege is needed after this", |exec| child::user(exec.plan);
     "set capabilities", "after the user, which would clear them", |exec| child::capability_sets(exec.plan);
     "enter the working directory", "as the user", |exec| child::working_directory(exec.plan);
     "find the program", "as the user", |exec| { exec.program = child::find_program(exec.plan)?; Ok(()) };
     "set no_new_privs", "nothing gains privileges after this", |exec| child::no_new_privileges(exec.plan);
+    "let go of the runtime", "before a filter that may refuse it", let_go;
+    "load the filter", "last, because it may refuse what the steps before do", |exec| child::filter(exec.plan);
     "execute", "descriptors close, the program takes over", execute;
 }
 
@@ -129,12 +132,15 @@ fn adopt_terminal(exec: &mut Exec<'_>) -> Outcome {
     }
 }
 
-fn execute(exec: &mut Exec<'_>) -> Outcome {
+fn let_go(exec: &mut Exec<'_>) -> Outcome {
     // The runtime may leave now, and its death no longer means ours.
     rustix::process::set_parent_process_death_signal(None)?;
     process::unblock_signals()?;
     process::default_sigpipe();
-    process::cloexec_from(3 + exec.plan.preserved)?;
+    Ok(process::cloexec_from(3 + exec.plan.preserved)?)
+}
+
+fn execute(exec: &mut Exec<'_>) -> Outcome {
     let program = exec.plan.candidates.get(exec.program).ok_or(Errno::NOENT)?;
     Err(process::execve(program, &exec.plan.args, &exec.plan.env).into())
 }
@@ -144,11 +150,12 @@ pub(crate) fn exec(
     container: &Container,
     target: &crate::state::Process,
     process: &Process,
+    seccomp: Option<&Seccomp>,
     preserved: i32,
 ) -> Result<(Child, Option<OwnedFd>)> {
     let token = SingleThreaded::prove().context(|| "make sure that the runtime has one thread".to_owned())?;
     let root = std::path::PathBuf::from(format!("/proc/{}/root", target.pid));
-    let mut plan = ProcessPlan::new(process, &root, "/process")?;
+    let mut plan = ProcessPlan::new(process, &root, seccomp)?;
     plan.preserved = preserved;
     let cgroup = container.cgroup()?;
     let moves = cgroup.v2_fd().is_none() && !cgroup.paths().is_empty();

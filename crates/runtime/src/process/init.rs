@@ -73,6 +73,7 @@ steps! {
     "give the streams to the user", "before privileges go", |init| { child::own_streams(&init.plan.process); Ok(()) };
     "drop from the bounding set", "needs CAP_SETPCAP", |init| child::bounding_set(&init.plan.process);
     "change the working directory", "as root first, for a directory that only root may enter", enter_as_root;
+    "load the privileged filter", "without no_new_privs it takes CAP_SYS_ADMIN, which goes next", |init| child::filter_with_privilege(&init.plan.process);
     "become the user", "no privilege is needed after this", |init| child::user(&init.plan.process);
     "set capabilities", "after the user, which would clear them", |init| child::capability_sets(&init.plan.process);
     "enter the working directory", "again as the user, who may be the only one allowed", |init| child::working_directory(&init.plan.process);
@@ -80,6 +81,8 @@ steps! {
     "set no_new_privs", "nothing gains privileges after this", |init| child::no_new_privileges(&init.plan.process);
     "wait for the start", "everything that can fail has been tried", ready;
     "run startContainer hook", "with the credentials of the process itself", start_hooks;
+    "mark descriptors", "before a filter that may refuse it", |init| Ok(process::cloexec_from(3 + init.plan.process.preserved)?);
+    "load the filter", "last, because it may refuse what the steps before do", |init| child::filter(&init.plan.process);
     "execute", "descriptors close, the program takes over", execute;
 }
 
@@ -254,7 +257,6 @@ fn start_hooks(init: &mut Init<'_>) -> Outcome {
 
 fn execute(init: &mut Init<'_>) -> Outcome {
     let plan = &init.plan.process;
-    process::cloexec_from(3 + plan.preserved)?;
     let program = plan.candidates.get(init.program).ok_or(Errno::NOENT)?;
     Err(process::execve(program, &plan.args, &plan.env).into())
 }

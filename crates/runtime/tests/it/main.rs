@@ -1,6 +1,6 @@
 //! The runtime's program against the kernel: every test makes real containers and compares the host
 //! before and after.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod exec;
 mod faults;
@@ -9,6 +9,7 @@ mod isolation;
 mod lifecycle;
 mod resources;
 mod rootless;
+mod seccomp;
 mod terminal;
 
 use std::path::Path;

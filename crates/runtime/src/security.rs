@@ -1,0 +1,3 @@
+//! What confines the process beyond its namespaces.
+
+pub mod seccomp;
