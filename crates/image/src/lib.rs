@@ -7,6 +7,7 @@
 //! use std::os::fd::AsFd as _;
 //!
 //! use plimsoll_image::bundle::{self, Overrides};
+//! use plimsoll_image::layer::Limits;
 //! use plimsoll_image::platform::PlatformSpec;
 //! use plimsoll_image::snapshot::Options;
 //! use plimsoll_image::source::{Source, import};
@@ -19,8 +20,7 @@
 //! let source = Source::parse("oci-archive:debian.tar:12")?;
 //! let imported = import(&source, &store, &PlatformSpec::host(), &mut |_| {})?;
 //! store.tag("debian:12", &imported.image.descriptor)?;
-//! # let apply = |_: &_, _, _: std::os::fd::BorrowedFd<'_>, _| Ok(());
-//! let options = Options { apply: &apply };
+//! let options = Options { limits: Limits::DEFAULT, progress: &|_| {} };
 //! let snapshot = store.prepare("box", &imported.image, store.best_mode()?, &options)?;
 //! drop(lease);
 //! // From here on the process stands in the mount namespace that the container is started from.

@@ -8,6 +8,7 @@ mod flags;
 
 pub mod bpf;
 pub mod capability;
+pub mod fs;
 pub mod mount;
 pub mod net;
 pub mod process;

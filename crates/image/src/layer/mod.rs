@@ -1,1 +1,89 @@
-//! Layers: archives of changes to a tree (image-spec, layer.md).
+//! Layers: archives of changes to a tree.
+//!
+//! A layer is read once: one thread reads, verifies and decompresses, the other hashes what comes out and
+//! makes the tree from it. Nothing is known to be right before the end, so the target must be a place that
+//! nobody looks at yet.
+//!
+//! # References
+//! - [layer.md](https://github.com/opencontainers/image-spec/blob/v1.1.1/layer.md)
+
+mod apply;
+mod compression;
+mod pipe;
+pub mod tar;
+mod whiteout;
+
+use std::io::Read;
+use std::os::fd::BorrowedFd;
+
+use plimsoll_digest::{Digest, Verifier};
+
+use crate::snapshot::Mode;
+use crate::{Error, Kind, Result};
+
+/// What a layer must turn out to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// How the blob is compressed.
+    pub media_type: &'a str,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Its digest.
+    pub digest: &'a Digest,
+    /// The digest of the archive within.
+    pub diff_id: &'a Digest,
+}
+
+/// What a layer may cost before it is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most bytes of the archive.
+    pub bytes: u64,
+    /// Most bytes of the archive for each byte of the blob, once there are over 128 MiB of it.
+    pub ratio: u64,
+    /// Most entries.
+    pub entries: u64,
+    /// Most directories above an entry.
+    pub depth: usize,
+}
+
+impl Limits {
+    /// 256 GiB, a ratio of 500 where deflate ends at 1032 and real layers at some 20, 8 million entries,
+    /// 256 directories.
+    pub const DEFAULT: Limits = Limits { bytes: 256 << 30, ratio: 500, entries: 8 << 20, depth: 256 };
+}
+
+/// Applies the layer that is read from `source` to the directory `target`.
+///
+/// For [`Mode::Overlay`] the target is to become one layer of overlayfs: deletions become what overlayfs
+/// takes for them. Owners are kept where the caller is root, and are the caller's otherwise; an ordinary
+/// user gets an empty file in place of a device. `progress` is told the bytes of the blob as they are read.
+///
+/// # Errors
+/// [`Kind::Size`] and [`Kind::Digest`] where blob or archive are not what `expected` says,
+/// [`Kind::MediaType`], [`Kind::Compression`], [`Kind::Archive`] and [`Kind::Entry`] for what cannot be read
+/// or made, [`Kind::Limit`] beyond `limits`, [`Kind::Io`] and [`Kind::NoSpace`] from the host. The target then
+/// has part of the layer.
+pub fn apply(
+    source: impl Read + Send,
+    expected: &Expected<'_>,
+    target: BorrowedFd<'_>,
+    mode: Mode,
+    limits: &Limits,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<()> {
+    let codec = compression::Codec::of(expected.media_type)?;
+    let blob = pipe::Blob::new(source, expected, progress);
+    pipe::run(blob, codec, limits, |archive| {
+        let mut verifier = Verifier::new(expected.diff_id, None);
+        let mut reader = tar::Reader::new(pipe::Verified::new(archive, &mut verifier));
+        apply::entries(&mut reader, target, mode, limits)?;
+        // What follows the archive's end belongs to its digest.
+        reader.drain()?;
+        drop(reader);
+        verifier.finish().map_err(|mismatch| {
+            let context = format!("the archive of layer {} is not what its diff_id says", expected.digest);
+            Error::new(Kind::Digest, context).because(mismatch)
+        })
+    })
+}

@@ -1,6 +1,5 @@
 //! From blobs to trees: every layer of an image on its own for overlayfs, or all of them over each other.
 
-use std::fs::File;
 use std::num::NonZero;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -13,6 +12,7 @@ use rustix::io::Errno;
 
 use super::{LAYERS, Mode, Staged, make_path, open_layer};
 use crate::image::Layer;
+use crate::layer::{self, Expected, Limits};
 use crate::{Error, Image, Kind, Result, Store, tree};
 
 /// Most layers unpacked at a time: each has threads of its own.
@@ -25,16 +25,17 @@ const UNTOUCHED: u32 = 0o1001;
 /// How layers are unpacked.
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
-    /// Applies one layer, whose blob it is given, to a directory, for the use that is named. It verifies the
-    /// blob's digest and size and the layer's `diff_id`. Several threads call it.
-    pub apply: &'a (dyn Fn(&Layer, File, BorrowedFd<'_>, Mode) -> Result<()> + Sync),
+    /// What a layer may cost.
+    pub limits: Limits,
+    /// Told the bytes of blobs as they are read, by several threads.
+    pub progress: &'a (dyn Fn(u64) + Sync),
 }
 
 /// Unpacks `image`, whose blobs are in `store`, to `target`, which may be an empty directory or nothing.
 /// The tree appears there when it is complete.
 ///
 /// # Errors
-/// [`Kind::Exists`] where something is at `target`, and what [`Options::apply`] gives.
+/// [`Kind::Exists`] where something is at `target`, and what [`layer::apply`] gives.
 pub fn unpack(store: &Store, image: &Image, target: &Path, options: &Options<'_>) -> Result<()> {
     let _lease = store.share()?;
     let failed = |e: Errno| Error::io(format!("unpack to {}", target.display()), e);
@@ -126,7 +127,14 @@ fn apply(
     mode: Mode,
     options: &Options<'_>,
 ) -> Result<()> {
-    (options.apply)(layer, store.open_blob(&layer.descriptor)?, target, mode)
+    let expected = Expected {
+        media_type: &layer.descriptor.media_type,
+        size: layer.descriptor.size,
+        digest: &layer.descriptor.digest,
+        diff_id: &layer.diff_id,
+    };
+    let blob = store.open_blob(&layer.descriptor)?;
+    layer::apply(blob, &expected, target, mode, &options.limits, options.progress)
         .map_err(|e| Error::new(e.kind(), format!("unpack layer {}", layer.descriptor.digest)).because(e))
 }
 

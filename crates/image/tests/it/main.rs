@@ -4,6 +4,7 @@
 
 mod archive;
 mod bundle;
+mod layer;
 mod platform;
 mod sample;
 mod snapshot;

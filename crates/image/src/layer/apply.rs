@@ -1,0 +1,491 @@
+//! From entries to a tree: every path is walked from the target, every name is made new, attributes of
+//! directories come last.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::CString;
+use std::io::{self, BufRead, Seek as _, SeekFrom, Write as _};
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
+
+use plimsoll_sys::fs::{self, Directory, Root, Timestamp, Verdict};
+use rustix::fs::{FileType, Mode as Permissions};
+
+use super::Limits;
+use super::tar::{Entry, EntryKind, Reader};
+use super::whiteout::{Meaning, meaning};
+use crate::snapshot::Mode;
+use crate::{Error, Kind, Result};
+
+/// Directories kept open: archives list what is in a directory together.
+const OPEN_DIRECTORIES: usize = 64;
+
+/// Applies every entry of `archive` to `target`.
+pub(super) fn entries<R: BufRead>(
+    archive: &mut Reader<R>,
+    target: BorrowedFd<'_>,
+    mode: Mode,
+    limits: &Limits,
+) -> Result<()> {
+    let own = target.try_clone_to_owned().map_err(|e| Error::io("duplicate a descriptor", e))?;
+    let mut tree = Tree {
+        root: Root::from(own),
+        mode,
+        privileged: rustix::process::geteuid().is_root(),
+        depth: limits.depth,
+        open: Vec::new(),
+        here: HashSet::new(),
+        directories: BTreeMap::new(),
+        times: HashMap::new(),
+    };
+    let mut entry = Entry::default();
+    let mut count = 0;
+    while archive.read_entry(&mut entry)? {
+        count += 1;
+        if count > limits.entries {
+            return Err(Error::new(
+                Kind::Limit,
+                format!("the layer has more than {} entries", limits.entries),
+            ));
+        }
+        let path = tree.normal(&entry.path)?;
+        tree.apply(&path, &mut entry, archive).map_err(|e| {
+            // What the blob or the archive did wrong is not the entry's fault.
+            match e.kind() {
+                Kind::Archive | Kind::Compression | Kind::Digest | Kind::Size | Kind::Limit => e,
+                kind => Error::new(kind, format!("unpack {:?}", shown(&entry.path))).because(e),
+            }
+        })?;
+    }
+    tree.finish()
+}
+
+fn shown(path: &[u8]) -> String {
+    path.escape_ascii().to_string()
+}
+
+fn refused(why: impl Into<String>) -> Error {
+    Error::new(Kind::Entry, why)
+}
+
+/// What a directory gets once nothing is made in it any more.
+struct Attributes {
+    inode: u64,
+    mode: u32,
+    modified: Timestamp,
+}
+
+struct Tree {
+    root: Root,
+    mode: Mode,
+    privileged: bool,
+    depth: usize,
+    /// Directories opened last, the newest at the end.
+    open: Vec<(Vec<u8>, Rc<Directory>)>,
+    /// What this layer has made, by directory and name: whiteouts of the same layer leave it alone.
+    here: HashSet<(u64, Box<[u8]>)>,
+    /// Directories that have an entry.
+    directories: BTreeMap<Vec<u8>, Attributes>,
+    /// Times of directories that have none, before something was made in them.
+    times: HashMap<Vec<u8>, (u64, Timestamp)>,
+}
+
+impl Tree {
+    /// The path without what means nothing: slashes at its start, dots, empty components.
+    fn normal(&self, path: &[u8]) -> Result<Vec<u8>> {
+        let mut normal = Vec::with_capacity(path.len());
+        let mut depth = 0;
+        for name in path.split(|byte| *byte == b'/') {
+            match name {
+                b"" | b"." => continue,
+                b".." => return Err(refused(format!("{:?} leads through a parent directory", shown(path)))),
+                _ => {}
+            }
+            if !normal.is_empty() {
+                normal.push(b'/');
+            }
+            normal.extend_from_slice(name);
+            depth += 1;
+        }
+        if depth > self.depth {
+            let context = format!("an entry is nested deeper than {} directories", self.depth);
+            return Err(Error::new(Kind::Limit, context));
+        }
+        Ok(normal)
+    }
+
+    fn apply<R: BufRead>(&mut self, path: &[u8], entry: &mut Entry, archive: &mut Reader<R>) -> Result<()> {
+        if path.is_empty() {
+            return self.the_root(entry);
+        }
+        let (above, name) = match path.iter().rposition(|byte| *byte == b'/') {
+            Some(slash) => (&path[..slash], &path[slash + 1..]),
+            None => (&path[..0], path),
+        };
+        match meaning(name)? {
+            Meaning::Entry => {}
+            Meaning::Nothing => return Ok(()),
+            Meaning::Opaque => return self.opaque(above),
+            Meaning::Whiteout(hidden) => return self.whiteout(above, hidden),
+        }
+        let parent = self.parent(above)?;
+        match entry.kind {
+            EntryKind::Directory => self.directory(&parent, path, name, entry)?,
+            EntryKind::File => self.file(&parent, name, entry, archive)?,
+            EntryKind::HardLink => self.hard_link(&parent, name, &entry.link)?,
+            EntryKind::Symlink => {
+                let link = &entry.link;
+                self.make(&parent, name, |parent| fs::symlink(parent, name, link))?;
+                self.describe_name(&parent, name, entry)?;
+            }
+            EntryKind::CharDevice | EntryKind::BlockDevice | EntryKind::Fifo => {
+                self.node(&parent, name, entry)?;
+            }
+        }
+        if self.mode == Mode::Plain {
+            self.here.insert((parent.status.st_ino, name.into()));
+        }
+        Ok(())
+    }
+
+    /// The directory `path`, which is made where it is missing.
+    fn parent(&mut self, path: &[u8]) -> Result<Rc<Directory>> {
+        if let Some(at) = self.open.iter().rposition(|(known, _)| known == path) {
+            let found = self.open.remove(at);
+            let directory = Rc::clone(&found.1);
+            self.open.push(found);
+            return Ok(directory);
+        }
+        let made = self.root.create_directories(path, Permissions::from_raw_mode(0o755));
+        let directory = Rc::new(made.map_err(|e| match e.kind() {
+            io::ErrorKind::NotADirectory => {
+                refused(format!("{:?} is not a directory", shown(path))).because(e)
+            }
+            _ => Error::io(format!("make directory {:?}", shown(path)), e),
+        })?);
+        if self.mode == Mode::Plain {
+            self.note_ancestors(path)?;
+        }
+        let status = &directory.status;
+        let modified = Timestamp {
+            seconds: status.st_mtime,
+            nanoseconds: u32::try_from(status.st_mtime_nsec).unwrap_or_default(),
+        };
+        self.times.entry(path.to_vec()).or_insert((status.st_ino, modified));
+        if self.open.len() == OPEN_DIRECTORIES {
+            self.open.remove(0);
+        }
+        self.open.push((path.to_vec(), Rc::clone(&directory)));
+        Ok(directory)
+    }
+
+    /// Directories on the way to something of this layer must outlive an opaque directory above them.
+    fn note_ancestors(&mut self, path: &[u8]) -> Result<()> {
+        let mut above = self.look(b"")?.status.st_ino;
+        let mut start = 0;
+        for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
+            let end = start + name.len();
+            self.here.insert((above, name.into()));
+            above = self.look(&path[..end])?.status.st_ino;
+            start = end + 1;
+        }
+        Ok(())
+    }
+
+    fn look(&self, path: &[u8]) -> Result<Directory> {
+        self.root.directory(path).map_err(|e| Error::io(format!("open directory {:?}", shown(path)), e))
+    }
+
+    /// Makes `name` by `make`; what stood there goes first.
+    fn make<T>(
+        &mut self,
+        parent: &Directory,
+        name: &[u8],
+        make: impl Fn(&Directory) -> io::Result<T>,
+    ) -> Result<T> {
+        let failed = |e| Error::io("make it", e);
+        match make(parent) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_name(parent, name).map_err(|e| Error::io("replace what stood there", e))?;
+                // Directories that are open may have been below it.
+                self.open.clear();
+                make(parent).map_err(failed)
+            }
+            made => made.map_err(failed),
+        }
+    }
+
+    fn the_root(&mut self, entry: &Entry) -> Result<()> {
+        if entry.kind != EntryKind::Directory {
+            return Err(refused("the root of a layer is no directory"));
+        }
+        let root = self.look(b"")?;
+        self.own(&root, entry)?;
+        self.xattrs_of(&root, entry)?;
+        self.note_directory(b"", &root, entry);
+        Ok(())
+    }
+
+    fn directory(&mut self, parent: &Directory, path: &[u8], name: &[u8], entry: &Entry) -> Result<()> {
+        let there = match fs::create_directory(parent, name, 0o700) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                let status =
+                    fs::status(parent, name).map_err(|e| Error::io("look at what stood there", e))?;
+                FileType::from_raw_mode(status.st_mode) == FileType::Directory
+            }
+            made => made.map(|()| true).map_err(|e| Error::io("make it", e))?,
+        };
+        if !there {
+            self.make(parent, name, |parent| fs::create_directory(parent, name, 0o700))?;
+        }
+        // By its name in the open parent: the path could lead through a link to something else.
+        let flags = rustix::fs::OFlags::RDONLY
+            | rustix::fs::OFlags::DIRECTORY
+            | rustix::fs::OFlags::NOFOLLOW
+            | rustix::fs::OFlags::CLOEXEC;
+        let failed = |e: rustix::io::Errno| Error::io("open it", e);
+        let fd = rustix::fs::openat(parent, name, flags, Permissions::empty()).map_err(failed)?;
+        let status = rustix::fs::fstat(&fd).map_err(failed)?;
+        let directory = Directory { fd, status };
+        self.own(&directory, entry)?;
+        self.xattrs_of(&directory, entry)?;
+        self.note_directory(path, &directory, entry);
+        Ok(())
+    }
+
+    fn note_directory(&mut self, path: &[u8], directory: &Directory, entry: &Entry) {
+        let attributes =
+            Attributes { inode: directory.status.st_ino, mode: entry.mode, modified: entry.modified };
+        self.directories.insert(path.to_vec(), attributes);
+    }
+
+    fn file<R: BufRead>(
+        &mut self,
+        parent: &Directory,
+        name: &[u8],
+        entry: &Entry,
+        archive: &mut Reader<R>,
+    ) -> Result<()> {
+        let mut file = self.make(parent, name, |parent| fs::create_file(parent, name, 0o600))?;
+        let failed = |e| Error::io("write it", e);
+        match &entry.segments {
+            None => copy(archive, &mut file, u64::MAX)?,
+            Some(segments) => {
+                for segment in segments {
+                    file.seek(SeekFrom::Start(segment.offset)).map_err(failed)?;
+                    copy(archive, &mut file, segment.length)?;
+                }
+                file.set_len(entry.size).map_err(failed)?;
+            }
+        }
+        // The owner first: changing it takes set-user-id bits and capabilities away.
+        let inherits = parent.status.st_mode & 0o2000 != 0;
+        if !self.privileged || inherits || (entry.uid, entry.gid) != (0, 0) {
+            self.own(&file, entry)?;
+        }
+        fs::set_mode(&file, entry.mode).map_err(|e| Error::io("set its mode", e))?;
+        self.xattrs_of(&file, entry)?;
+        fs::set_times(&file, entry.modified).map_err(|e| Error::io("set its time", e))
+    }
+
+    fn hard_link(&mut self, parent: &Directory, name: &[u8], link: &[u8]) -> Result<()> {
+        let target = self.normal(link)?;
+        let (above, old) = match target.iter().rposition(|byte| *byte == b'/') {
+            Some(slash) => (&target[..slash], &target[slash + 1..]),
+            None => (&target[..0], target.as_slice()),
+        };
+        let absent = |e: io::Error| match e.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                refused(format!("it is a hard link to {:?}, which is not there", shown(link))).because(e)
+            }
+            _ => Error::io(format!("link it to {:?}", shown(link)), e),
+        };
+        let from = self.root.directory(above).map_err(absent)?;
+        let status = fs::status(&from, old).map_err(absent)?;
+        if let Ok(there) = fs::status(parent, name)
+            && (there.st_dev, there.st_ino) == (status.st_dev, status.st_ino)
+        {
+            // A second name of the same file is there already; to replace it could lose the only one.
+            return Ok(());
+        }
+        self.make(parent, name, |parent| fs::hard_link(&from, old, parent, name))
+            .map_err(|e| Error::new(e.kind(), format!("link it to {:?}", shown(link))).because(e))
+    }
+
+    fn node(&mut self, parent: &Directory, name: &[u8], entry: &Entry) -> Result<()> {
+        let kind = match entry.kind {
+            EntryKind::CharDevice => FileType::CharacterDevice,
+            EntryKind::BlockDevice => FileType::BlockDevice,
+            _ => FileType::Fifo,
+        };
+        if kind == FileType::CharacterDevice && entry.device == (0, 0) && self.mode == Mode::Overlay {
+            return Err(refused("a device 0:0 would delete what the layers below have there"));
+        }
+        if !self.privileged && kind != FileType::Fifo {
+            // An ordinary user can make none; the name is kept, and nobody can mistake it for content.
+            drop(self.make(parent, name, |parent| fs::create_file(parent, name, 0))?);
+            return self.describe_name(parent, name, entry);
+        }
+        let device = entry.device;
+        self.make(parent, name, |parent| fs::make_node(parent, name, kind, entry.mode, device))?;
+        self.describe_name(parent, name, entry)?;
+        fs::set_name_mode(parent, name, entry.mode).map_err(|e| Error::io("set its mode", e))?;
+        fs::set_name_times(parent, name, entry.modified).map_err(|e| Error::io("set its time", e))
+    }
+
+    /// Owner, attributes and time of what is described by its name, being nothing to be opened.
+    fn describe_name(&mut self, parent: &Directory, name: &[u8], entry: &Entry) -> Result<()> {
+        if self.privileged {
+            fs::set_name_owner(parent, name, entry.uid, entry.gid)
+                .map_err(|e| Error::io("set its owner", e))?;
+        }
+        self.xattrs(entry, |attribute, value| fs::set_name_xattr(parent, name, attribute, value))?;
+        fs::set_name_times(parent, name, entry.modified).map_err(|e| Error::io("set its time", e))
+    }
+
+    /// Gives an open file its owner, which an ordinary user cannot.
+    fn own(&self, file: &impl std::os::fd::AsFd, entry: &Entry) -> Result<()> {
+        if !self.privileged {
+            return Ok(());
+        }
+        fs::set_owner(file, entry.uid, entry.gid).map_err(|e| Error::io("set its owner", e))
+    }
+
+    fn xattrs_of(&self, file: &impl std::os::fd::AsFd, entry: &Entry) -> Result<()> {
+        self.xattrs(entry, |attribute, value| fs::set_xattr(file, attribute, value))
+    }
+
+    fn xattrs(&self, entry: &Entry, set: impl Fn(&std::ffi::CStr, &[u8]) -> io::Result<()>) -> Result<()> {
+        for (attribute, value) in &entry.xattrs {
+            let name = shown(attribute);
+            if [b"trusted.overlay.".as_slice(), b"user.overlay."].iter().any(|own| attribute.starts_with(own))
+            {
+                return Err(refused(format!("attribute {name} belongs to overlayfs")));
+            }
+            let c_name = CString::new(attribute.as_slice())
+                .map_err(|e| refused("an attribute holds a NUL").because(e))?;
+            match set(&c_name, value) {
+                // What only root may set, and what this file system does not keep.
+                Err(e) if !self.privileged && e.kind() == io::ErrorKind::PermissionDenied => {}
+                Err(e) if attribute.starts_with(b"user.") && e.kind() == io::ErrorKind::Unsupported => {}
+                done => done.map_err(|e| Error::io(format!("set attribute {name}"), e))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn whiteout(&mut self, above: &[u8], hidden: &[u8]) -> Result<()> {
+        if self.mode == Mode::Plain {
+            let parent = match self.root.directory(above) {
+                // Where there is no directory there is nothing to delete.
+                Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                    return Ok(());
+                }
+                found => found.map_err(|e| Error::io("open its directory", e))?,
+            };
+            return self.delete(&parent, above, hidden);
+        }
+        let parent = self.parent(above)?;
+        match fs::make_node(&*parent, hidden, FileType::CharacterDevice, 0, (0, 0)) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                // This layer has its own; a directory of it must not show what is below.
+                let status =
+                    fs::status(&*parent, hidden).map_err(|e| Error::io("look at what stands there", e))?;
+                if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
+                    let mut path = above.to_vec();
+                    path.push(b'/');
+                    path.extend_from_slice(hidden);
+                    return self.opaque(&path);
+                }
+                Ok(())
+            }
+            made => made.map_err(|e| Error::io("make a whiteout", e)),
+        }
+    }
+
+    /// Deletes what the layers below have under `hidden`.
+    fn delete(&mut self, parent: &Directory, above: &[u8], hidden: &[u8]) -> Result<()> {
+        let status = match fs::status(parent, hidden) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            found => found.map_err(|e| Error::io("look at what it deletes", e))?,
+        };
+        // Its time is noted, as for everything that changes a directory.
+        let parent = self.parent(above)?;
+        let mine = self.here.contains(&(parent.status.st_ino, hidden.into()));
+        let failed = |e| Error::io("delete what it names", e);
+        if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
+            self.open.clear();
+            let here = &self.here;
+            let mut choose = |inode, name: &[u8]| match here.contains(&(inode, name.into())) {
+                true => Verdict::Keep,
+                false => Verdict::Remove,
+            };
+            if mine {
+                let flags =
+                    rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
+                let directory = rustix::fs::openat(&*parent, hidden, flags, Permissions::empty());
+                let directory = directory.map_err(|e| failed(e.into()))?;
+                return fs::remove_children_where(&directory, &mut choose).map(drop).map_err(failed);
+            }
+            return fs::remove_tree(&*parent, hidden).map_err(failed);
+        }
+        if mine { Ok(()) } else { fs::remove_name(&*parent, hidden).map_err(failed) }
+    }
+
+    fn opaque(&mut self, path: &[u8]) -> Result<()> {
+        let directory = self.parent(path)?;
+        if self.mode == Mode::Overlay {
+            let attribute = if self.privileged { c"trusted.overlay.opaque" } else { c"user.overlay.opaque" };
+            return fs::set_xattr(&*directory, attribute, b"y")
+                .map_err(|e| Error::io("make a directory opaque", e));
+        }
+        self.open.clear();
+        let here = &self.here;
+        let mut choose = |inode, name: &[u8]| match here.contains(&(inode, name.into())) {
+            true => Verdict::Keep,
+            false => Verdict::Remove,
+        };
+        let removed = fs::remove_children_where(&*directory, &mut choose);
+        removed.map(drop).map_err(|e| Error::io("empty an opaque directory", e))
+    }
+
+    /// Modes and times of directories, those below first: a mode may close what is below.
+    fn finish(self) -> Result<()> {
+        let failed =
+            |path: &[u8], e: io::Error| Error::io(format!("set the mode and time of {:?}", shown(path)), e);
+        for (path, (inode, modified)) in &self.times {
+            if self.directories.contains_key(path) {
+                continue;
+            }
+            if let Ok(directory) = self.root.directory(path)
+                && directory.status.st_ino == *inode
+            {
+                fs::set_times(&directory, *modified).map_err(|e| failed(path, e))?;
+            }
+        }
+        for (path, attributes) in self.directories.iter().rev() {
+            // One that was replaced or deleted since has no attributes to get.
+            let Ok(directory) = self.root.directory_itself(path) else { continue };
+            if directory.status.st_ino == attributes.inode {
+                fs::set_mode(&directory, attributes.mode).map_err(|e| failed(path, e))?;
+                fs::set_times(&directory, attributes.modified).map_err(|e| failed(path, e))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Copies the next `length` bytes of the entry's data, or as many as there are.
+fn copy<R: BufRead>(archive: &mut Reader<R>, file: &mut std::fs::File, length: u64) -> Result<()> {
+    let mut rest = length;
+    while rest > 0 {
+        let data = archive.data()?;
+        if data.is_empty() {
+            break;
+        }
+        let count = usize::try_from(rest).unwrap_or(usize::MAX).min(data.len());
+        file.write_all(&data[..count]).map_err(|e| Error::io("write it", e))?;
+        archive.consume(count);
+        rest -= count as u64;
+    }
+    Ok(())
+}
