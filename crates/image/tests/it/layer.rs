@@ -104,7 +104,7 @@ fn trees_are_gnu_tars_entry_by_entry() {
     }
     let dir = tempfile::tempdir().unwrap();
     let long = "n".repeat(180);
-    let deep = vec!["directory-with-a-long-name"; 12].join("/");
+    let deep = ["directory-with-a-long-name"; 12].join("/");
     shell(
         dir.path(),
         &format!(
@@ -278,7 +278,8 @@ fn nothing_reaches_outside() {
     let before = tree(&outside);
     let absolute = outside.display().to_string();
     let parent = "leads through a parent directory";
-    let rows: [(&str, Vec<Vec<u8>>, Option<&str>); 14] = [
+    type Row<'a> = (&'a str, Vec<Vec<u8>>, Option<&'a str>);
+    let rows: [Row<'_>; 14] = [
         ("parents", vec![file("../outside/x", b"")], Some(parent)),
         ("parents inside", vec![file("a/../../outside/x", b"")], Some(parent)),
         ("absolute", vec![file(&format!("{absolute}/x"), b"")], None),
