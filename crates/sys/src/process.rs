@@ -286,3 +286,19 @@ pub fn fork_from_child(token: SingleThreaded, flags: CloneFlags) -> Result<Optio
         Forked::Child => Ok(None),
     }
 }
+
+/// Has `command` killed when the calling thread ends, so that a supervisor leaves nothing behind.
+///
+/// # References
+/// - [PR_SET_PDEATHSIG(2const)](https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html)
+pub fn die_with_parent(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt as _;
+    let parent = rustix::process::getpid();
+    let ask = move || {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+        // A parent that is gone already will not be missed later.
+        if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(Errno::SRCH.into()) }
+    };
+    // SAFETY: the closure runs in the forked child and makes two system calls; it neither allocates nor locks.
+    unsafe { command.pre_exec(ask) };
+}

@@ -1,0 +1,68 @@
+//! The verbs, one file each where there is more than a call.
+
+mod exec;
+mod image;
+mod options;
+mod ps;
+mod run;
+
+use std::process::{Command as Process, ExitCode, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::args::{Arguments, Command, Kill, Rm};
+use crate::context::Context;
+
+/// Does what was asked for.
+pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
+    if matches!(arguments.command, Command::Run(_)) && rustix::process::geteuid().is_root() {
+        // Before the store is opened: what is opened outside a mount namespace cannot be mounted in it.
+        run::private_mounts()?;
+    }
+    let context = Context::new(&arguments)?;
+    match arguments.command {
+        Command::Run(verb) => run::run(&context, &verb),
+        Command::Ps(verb) => ps::ps(&context, &verb),
+        Command::Exec(verb) => exec::exec(&context, &verb),
+        Command::Kill(verb) => kill(&context, &verb),
+        Command::Rm(verb) => rm(&context, &verb),
+        Command::Images(verb) => image::images(&context, verb),
+        Command::Import(verb) => image::import(&context, &verb),
+        Command::Rmi(verb) => image::rmi(&context, &verb),
+        Command::Inspect(verb) => image::inspect(&context, &verb),
+        Command::Unpack(verb) => image::unpack(&context, &verb),
+        Command::Bundle(verb) => image::bundle(&context, &verb),
+    }
+}
+
+fn kill(context: &Context, verb: &Kill) -> Result<ExitCode> {
+    for name in &verb.containers {
+        context.store.snapshot(name)?;
+        must(context.runtime()?.args(["kill", name, &verb.signal]), &format!("kill container {name}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn rm(context: &Context, verb: &Rm) -> Result<ExitCode> {
+    for name in &verb.containers {
+        let snapshot = context.store.snapshot(name)?;
+        if !verb.force && ps::statuses(context)?.get(name).is_some_and(|status| status != "stopped") {
+            bail!("container {name} is running; kill it first, or use --force");
+        }
+        must(context.runtime()?.args(["delete", "--force", name]), &format!("remove container {name}"))?;
+        snapshot.remove()?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a command of the runtime that is over at once; what it printed.
+fn must(command: &mut Process, what: &str) -> Result<Vec<u8>> {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.with_context(|| format!("{what}: execute {}", command.get_program().display()))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.trim();
+    bail!("{what}: {}", said.strip_prefix("plimsoll-runtime: ").unwrap_or(said))
+}

@@ -1,0 +1,114 @@
+//! From what was typed to what the bundle is made of.
+
+use anyhow::{Context as _, Result, bail};
+use plimsoll_image::bundle::{Network, Overrides, Rootless, Volume};
+use plimsoll_spec::json;
+use plimsoll_spec::runtime::{IdMapping, Seccomp, seccomp_profile};
+
+use crate::args::{self, ContainerOptions};
+
+/// The overrides that `options` and the command line `args` mean for container `name`.
+pub(super) fn overrides(name: &str, options: &ContainerOptions, args: &[String]) -> Result<Overrides> {
+    let user = rustix::process::geteuid();
+    let security = security(options)?;
+    Ok(Overrides {
+        entrypoint: options.entrypoint.as_ref().map(|program| match program.as_str() {
+            "" => Vec::new(),
+            program => vec![program.to_owned()],
+        }),
+        args: args.to_vec(),
+        env: options.env.iter().filter_map(|entry| variable(entry)).collect(),
+        user: options.user.clone(),
+        workdir: options.workdir.clone(),
+        volumes: options.volume.iter().map(|text| Volume::parse(text)).collect::<Result<_, _>>()?,
+        terminal: options.tty,
+        memory: options.memory,
+        milli_cpus: options.cpus,
+        pids: options.pids_limit,
+        read_only: options.read_only,
+        cap_add: options.cap_add.clone(),
+        cap_drop: options.cap_drop.clone(),
+        no_new_privileges: security.no_new_privileges,
+        seccomp: None,
+        network: match options.network {
+            args::Network::Host => Network::Host,
+            args::Network::None => Network::None,
+        },
+        hostname: options.hostname.clone().or_else(|| Some(name.chars().take(63).collect())),
+        cgroups_path: user.is_root().then(|| format!("/plimsoll/{name}")),
+        cgroup_namespace: std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
+        rootless: (!user.is_root()).then(|| Rootless {
+            uids: vec![only(user.as_raw())],
+            gids: vec![only(rustix::process::getegid().as_raw())],
+        }),
+        annotations: Vec::new(),
+    })
+}
+
+/// The one id that an ordinary user may map without help.
+fn only(id: u32) -> IdMapping {
+    IdMapping { container_id: 0, host_id: id, size: 1, ..IdMapping::default() }
+}
+
+/// `NAME=value` as it is; `NAME` with the value it has here, or not at all.
+fn variable(entry: &str) -> Option<String> {
+    match entry.contains('=') {
+        true => Some(entry.to_owned()),
+        false => std::env::var(entry).ok().map(|value| format!("{entry}={value}")),
+    }
+}
+
+/// The system call filter of a container.
+#[derive(Debug, Default)]
+enum Filter {
+    /// Docker's, for the capabilities that the container ends up with.
+    #[default]
+    Default,
+    Unconfined,
+    File(String),
+}
+
+#[derive(Debug, Default)]
+struct Security {
+    filter: Filter,
+    no_new_privileges: bool,
+}
+
+fn security(options: &ContainerOptions) -> Result<Security> {
+    let mut security = Security::default();
+    for option in &options.security_opt {
+        match option.split_once(['=', ':']).unwrap_or((option, "true")) {
+            ("seccomp", "unconfined") => security.filter = Filter::Unconfined,
+            ("seccomp", file) => security.filter = Filter::File(file.to_owned()),
+            ("no-new-privileges", "true") => security.no_new_privileges = true,
+            ("no-new-privileges", "false") => security.no_new_privileges = false,
+            _ => bail!(
+                "unknown --security-opt {option:?}; there are seccomp=unconfined, seccomp=FILE and no-new-privileges"
+            ),
+        }
+    }
+    Ok(security)
+}
+
+/// The filter for a process that has `capabilities`.
+pub(super) fn seccomp(options: &ContainerOptions, capabilities: &[&str]) -> Result<Option<Seccomp>> {
+    match security(options)?.filter {
+        Filter::Default => Ok(Some(seccomp_profile::docker_default(capabilities))),
+        Filter::Unconfined => Ok(None),
+        Filter::File(file) => {
+            let text = std::fs::read(&file).with_context(|| format!("read seccomp profile {file}"))?;
+            let value: json::Value =
+                json::from_slice(&text).with_context(|| format!("parse seccomp profile {file}"))?;
+            let profile = seccomp_profile::from_docker(&value, capabilities, kernel());
+            Ok(Some(profile.with_context(|| format!("read seccomp profile {file}"))?))
+        }
+    }
+}
+
+/// Version of the running kernel, as far as profiles ask for it.
+fn kernel() -> (u32, u32) {
+    let release = rustix::system::uname();
+    let release = release.release().to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|text| text.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}

@@ -1,0 +1,239 @@
+//! `run`: image, tree, bundle, process, exit code.
+//!
+//! The tree is mounted in a mount namespace of this process, so that the mount goes with it however it ends.
+
+use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::process::{Child, Command as Process, ExitCode, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use plimsoll_image::layer::Limits;
+use plimsoll_image::snapshot::{Options, Snapshot};
+use plimsoll_image::{Image, Kind};
+use plimsoll_spec::json::{self, Value};
+use plimsoll_spec::runtime::Config;
+use plimsoll_sys::mount::{Change, set_attributes_recursive};
+use plimsoll_sys::process::{CloneFlags, die_with_parent, unshare};
+use plimsoll_sys::signal;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Mode as Permissions, OFlags};
+use rustix::io::Errno;
+
+use crate::args::{ContainerOptions, Run};
+use crate::container::Container;
+use crate::context::Context;
+use crate::progress::bar;
+
+use super::options;
+
+const MS_SLAVE: u64 = 1 << 19;
+
+pub(super) fn run(context: &Context, verb: &Run) -> Result<ExitCode> {
+    if verb.options.tty && !rustix::termios::isatty(rustix::stdio::stdin()) {
+        bail!("-t needs a terminal, and standard input is none");
+    }
+    let name = verb.name.clone().map_or_else(random_name, Ok)?;
+    let lease = context.store.share()?;
+    let image = context.image(&verb.image, verb.options.platform.as_deref())?;
+    let snapshot = prepare(context, &name, &image)?;
+    let status = start(context, verb, &name, &image, &snapshot, lease);
+    let remove = verb.rm || status.is_err();
+    let ended = status.and_then(|code| note(&snapshot, code).map(|()| code));
+    if remove {
+        match snapshot.remove() {
+            // `rm --force` was faster.
+            Err(e) if e.kind() == Kind::NotFound => {}
+            removed => removed?,
+        }
+    }
+    ended.map(ExitCode::from)
+}
+
+fn start(
+    context: &Context,
+    verb: &Run,
+    name: &str,
+    image: &Image,
+    snapshot: &Snapshot<'_>,
+    lease: plimsoll_image::Lease,
+) -> Result<u8> {
+    snapshot.mount()?;
+    let config = configure(name, image, &verb.options, &verb.args, snapshot.open_rootfs()?.as_fd())?;
+    let bundle = snapshot.bundle();
+    write_config(&bundle, &config)?;
+    let process = config.process.unwrap_or_default();
+    let digest = image.descriptor.digest.to_string();
+    let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let container = Container {
+        format: 1,
+        name: name.to_owned(),
+        image: verb.image.clone(),
+        digest,
+        command: process.args,
+        created,
+        ..Container::default()
+    };
+    container.write(&bundle)?;
+    drop(lease);
+    let log = bundle.join("runtime.log");
+    let mut runtime = context.runtime()?;
+    runtime
+        .args(["--log-format", "json", "--log"])
+        .arg(&log)
+        .args(["run", "--bundle"])
+        .arg(&bundle)
+        .arg(name);
+    let code = foreground(&mut runtime, verb.interactive || verb.options.tty)?;
+    Ok(failure(&log).unwrap_or(code))
+}
+
+/// The configuration of container `name`, with the filter that suits its capabilities.
+pub(super) fn configure(
+    name: &str,
+    image: &Image,
+    options: &ContainerOptions,
+    args: &[String],
+    rootfs: std::os::fd::BorrowedFd<'_>,
+) -> Result<Config> {
+    let overrides = options::overrides(name, options, args)?;
+    let mut config =
+        plimsoll_image::bundle::config(&image.config, rootfs, &overrides).context("make the bundle")?;
+    let sets = config.process.as_ref().and_then(|process| process.capabilities.clone()).unwrap_or_default();
+    let capabilities: Vec<&str> = sets.bounding.iter().map(String::as_str).collect();
+    config.linux.get_or_insert_default().seccomp = options::seccomp(options, &capabilities)?;
+    Ok(config)
+}
+
+pub(super) fn write_config(bundle: &Path, config: &Config) -> Result<()> {
+    let path = bundle.join("config.json");
+    std::fs::write(&path, json::to_vec_pretty(config)).with_context(|| format!("write {}", path.display()))
+}
+
+fn prepare<'a>(context: &'a Context, name: &str, image: &Image) -> Result<Snapshot<'a>> {
+    let mode = context.store.best_mode()?;
+    with_progress(image, |options| match context.store.prepare(name, image, mode, options) {
+        Err(e) if e.kind() == Kind::Exists => Err(anyhow!(
+            "the name {name:?} is in use; choose another, or remove that container with `plimsoll rm {name}`"
+        )),
+        done => done.context("unpack the image"),
+    })
+}
+
+/// Does `work` with a bar over the layers of `image` that are read meanwhile.
+pub(super) fn with_progress<T>(image: &Image, work: impl FnOnce(&Options<'_>) -> Result<T>) -> Result<T> {
+    let size = image.layers.iter().map(|layer| layer.descriptor.size).sum();
+    // Only once something is read: layers that are there already take no time.
+    let started = std::sync::OnceLock::new();
+    let done = work(&Options {
+        limits: Limits::DEFAULT,
+        progress: &|count| started.get_or_init(|| bar("unpack", size)).inc(count),
+    });
+    if let Some(bar) = started.get() {
+        bar.finish_and_clear();
+    }
+    done
+}
+
+/// Gives this process a mount namespace that the host's mounts reach and whose mounts do not reach the host.
+pub(super) fn private_mounts() -> Result<()> {
+    unshare(CloneFlags::NEWNS).context("make a mount namespace")?;
+    let root =
+        rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Permissions::empty())?;
+    let change = Change { propagation: MS_SLAVE, ..Change::default() };
+    set_attributes_recursive(root.as_fd(), &change).context("make mounts private")
+}
+
+/// Twelve hexadecimal digits, as short ids have.
+fn random_name() -> Result<String> {
+    let mut bytes = [0u8; 6];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).context("choose a name")?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn note(snapshot: &Snapshot<'_>, code: u8) -> Result<()> {
+    let bundle = snapshot.bundle();
+    if !bundle.exists() {
+        return Ok(());
+    }
+    let mut container = Container::read(&bundle)?;
+    container.exit_code = Some(code);
+    container.write(&bundle)
+}
+
+/// Runs `command` with this process's streams, hands it signals, and waits; its exit code.
+pub(super) fn foreground(command: &mut Process, interactive: bool) -> Result<u8> {
+    let signals = signal::block_and_watch().context("watch signals")?;
+    if !interactive {
+        command.stdin(Stdio::null());
+    }
+    die_with_parent(command);
+    let child = command.spawn();
+    let child = child.with_context(|| format!("execute {}", command.get_program().display()))?;
+    wait(child, &signals)
+}
+
+fn wait(mut child: Child, signals: &std::os::fd::OwnedFd) -> Result<u8> {
+    // What a terminal sends, it sends to the runtime as well.
+    const OF_TERMINALS: [i32; 5] = [1, 2, 3, 20, 28];
+    const SIGCHLD: i32 = 17;
+    let at_terminal = rustix::termios::isatty(rustix::stdio::stdin());
+    let pid = rustix::process::Pid::from_child(&child);
+    let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+        .context("watch the runtime")?;
+    loop {
+        let readable = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        let mut watched = [readable(pidfd.as_fd()), readable(signals.as_fd())];
+        match poll(&mut watched, None) {
+            Err(Errno::INTR) => continue,
+            other => other.context("wait for the runtime")?,
+        };
+        let exited = !watched[0].revents().is_empty();
+        while let Some(number) = signal::next(signals).context("read a signal")? {
+            if number != SIGCHLD && !(at_terminal && OF_TERMINALS.contains(&number)) {
+                // A runtime that has exited meanwhile needs no signal.
+                let _ = signal::send(&pidfd, number);
+            }
+        }
+        if exited {
+            use std::os::unix::process::ExitStatusExt as _;
+            let status = child.wait().context("wait for the runtime")?;
+            let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+            return Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(255));
+        }
+    }
+}
+
+/// The exit code for what the runtime wrote in its log, if it failed itself; it has told the user already.
+fn failure(log: &Path) -> Option<u8> {
+    let text = std::fs::read(log).ok()?;
+    let line = text.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty())?;
+    let Ok(Value::Object(entry)) = json::from_slice::<Value>(line) else { return Some(125) };
+    match entry.get("msg") {
+        Some(Value::String(message)) => Some(code_of(message)),
+        _ => Some(125),
+    }
+}
+
+/// Docker's codes: 127 for a command that is not there, 126 for one that cannot be executed.
+fn code_of(message: &str) -> u8 {
+    let Some((_, why)) = message.split_once("exec: ") else { return 125 };
+    match why.contains("executable file not found") || why.contains("no such file or directory") {
+        true => 127,
+        false => 126,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::code_of;
+
+    #[test]
+    fn failures_have_dockers_codes() {
+        let start = "unable to start container process: ";
+        assert_eq!(code_of(&format!("{start}exec: \"x\": executable file not found in $PATH")), 127);
+        assert_eq!(code_of(&format!("{start}exec: \"/x\": stat /x: no such file or directory")), 127);
+        assert_eq!(code_of(&format!("{start}exec: \"/x\": permission denied")), 126);
+        assert_eq!(code_of("set up the cgroup: no such file or directory"), 125);
+    }
+}

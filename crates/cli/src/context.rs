@@ -1,0 +1,109 @@
+//! Where things are: the store, the runtime and its state.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use plimsoll_image::platform::PlatformSpec;
+use plimsoll_image::source::{Source, import};
+use plimsoll_image::{Image, Store};
+
+use crate::args::Arguments;
+use crate::progress::Transfer;
+
+/// The image that was built into this program, as an OCI archive; empty in a build without one.
+const EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/embedded.tar"));
+/// What the embedded image is called.
+pub(crate) const EMBEDDED_NAME: &str = "embedded";
+
+/// What every verb needs.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub store: Store,
+    runtime: Option<PathBuf>,
+}
+
+impl Context {
+    pub(crate) fn new(arguments: &Arguments) -> Result<Context> {
+        let root = arguments.root.clone().map_or_else(default_root, Ok)?;
+        // A relative path would mean another place in a bundle's directory.
+        let root = std::path::absolute(&root).with_context(|| format!("find {}", root.display()))?;
+        let store = Store::open(&root).with_context(|| format!("open the store {}", root.display()))?;
+        Ok(Context { store, runtime: arguments.runtime.clone() })
+    }
+
+    /// A command of the runtime for the containers of this store.
+    pub(crate) fn runtime(&self) -> Result<Command> {
+        let program = match &self.runtime {
+            Some(program) => program.clone(),
+            None => find_runtime()?,
+        };
+        let mut command = Command::new(program);
+        command.arg("--root").arg(self.store.path().join("runtime"));
+        Ok(command)
+    }
+
+    /// The image that `text` names, imported first where it is a source.
+    pub(crate) fn image(&self, text: &str, platform: Option<&str>) -> Result<Image> {
+        match source(text)? {
+            Some(source) => Ok(self.import(&source, platform)?.image),
+            None => {
+                let descriptor = self.store.resolve(text);
+                let hint = || {
+                    format!(
+                        "find image {text:?}; `plimsoll images` lists what there is, `plimsoll import` brings more"
+                    )
+                };
+                Ok(self.store.image(&descriptor.with_context(hint)?)?)
+            }
+        }
+    }
+
+    /// Copies the image of `source` into the store, showing progress.
+    pub(crate) fn import(
+        &self,
+        source: &Source,
+        platform: Option<&str>,
+    ) -> Result<plimsoll_image::source::Imported> {
+        let platform = platform.map_or_else(|| Ok(PlatformSpec::host()), PlatformSpec::parse)?;
+        let mut transfer = Transfer::default();
+        let imported = import(source, &self.store, &platform, &mut |event| transfer.show(event));
+        transfer.finish();
+        imported.context("import the image")
+    }
+}
+
+/// The source that `text` is, if it is one rather than a name.
+pub(crate) fn source(text: &str) -> Result<Option<Source>> {
+    if text == EMBEDDED_NAME {
+        if EMBEDDED.is_empty() {
+            bail!("this program was built without an embedded image; `cargo xtask build` builds one with it");
+        }
+        return Ok(Some(Source::Embedded { archive: EMBEDDED, reference: None }));
+    }
+    let known = ["oci:", "oci-archive:", "docker-archive:"].iter().any(|prefix| text.starts_with(prefix));
+    Ok(if known { Some(Source::parse(text)?) } else { None })
+}
+
+fn default_root() -> Result<PathBuf> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(PathBuf::from("/var/lib/plimsoll"));
+    }
+    let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/share"));
+    let data = data
+        .or_else(home)
+        .context("find a place for images: neither --root, XDG_DATA_HOME nor HOME is set")?;
+    Ok(data.join("plimsoll"))
+}
+
+fn find_runtime() -> Result<PathBuf> {
+    const NAME: &str = "plimsoll-runtime";
+    let beside = std::env::current_exe().ok().map(|own| own.with_file_name(NAME));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).map(|dir| dir.join(NAME));
+    let mut places = beside.into_iter().chain(on_path);
+    places
+        .find(|place| place.is_file())
+        .context("find plimsoll-runtime beside this program or on PATH; --runtime names another")
+}
