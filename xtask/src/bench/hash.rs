@@ -1,0 +1,34 @@
+//! sha256 of a large file.
+
+use std::io::Write as _;
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::{Contender, Options, compete};
+use crate::shell::{cargo, must, root};
+
+pub(super) fn run(options: &Options) -> Result<()> {
+    must(cargo().args(["build", "--release", "-p", "plimsoll-digest", "--example", "hash"]))?;
+    let mut file = tempfile::Builder::new().prefix("plimsoll-bench-").tempfile_in("/dev/shm")?;
+    let block = vec![0x5a; 1 << 20];
+    for _ in 0..if options.smoke { 16 } else { 1024 } {
+        file.write_all(&block)?;
+    }
+    let file = file.into_temp_path();
+    let shell = |script: String| {
+        move || {
+            let mut command = Command::new("sh");
+            command.args(["-c", &script]);
+            command
+        }
+    };
+    let own = root().join("target/release/examples/hash");
+    let own = format!("exec {} sha256 < {}", own.display(), file.display());
+    let mut contenders = vec![Contender::new("plimsoll", shell(own), || Ok(()))];
+    if let Some(openssl) = options.peer("openssl") {
+        let script = format!("exec {} dgst -sha256 {}", openssl.display(), file.display());
+        contenders.push(Contender::new("openssl", shell(script), || Ok(())));
+    }
+    compete("hash: sha256 of 1 GiB", contenders, options)
+}

@@ -1,0 +1,45 @@
+//! What a change must pass.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::shell::{cargo, must};
+use crate::{bench, compile, tidy};
+
+/// Format, lints, tidy, docs, tests, and the short form of what takes longer.
+pub(crate) fn run() -> Result<()> {
+    must(cargo().args(["fmt", "--all", "--check"]))?;
+    must(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    tidy::run()?;
+    must(cargo().args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    test()?;
+    bench::run(&bench::Options::smoke())
+}
+
+/// Every test; then the release binaries, and the demonstration that they work.
+pub(crate) fn test() -> Result<()> {
+    let mut command = cargo();
+    command.args(["test", "--workspace", "--no-fail-fast"]).stderr(Stdio::piped());
+    eprintln!("$ cargo test --workspace --no-fail-fast");
+    let mut child = command.spawn().context("execute cargo test")?;
+    let mut skipped = Vec::new();
+    for line in BufReader::new(child.stderr.take().context("read from cargo test")?).lines() {
+        let line = line?;
+        if line.starts_with("skipped: ") {
+            skipped.push(line.clone());
+        }
+        eprintln!("{line}");
+    }
+    let status = child.wait()?;
+    println!("{} tests or peers skipped on this machine", skipped.len());
+    for line in skipped {
+        println!("  {line}");
+    }
+    if !status.success() {
+        bail!("cargo test: {status}");
+    }
+    crate::demo::run()?;
+    compile::release().map(drop)
+}

@@ -1,0 +1,49 @@
+//! The release binaries: static, so that the runtime starts without a loader, with an image inside.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use crate::embed;
+use crate::shell::{cargo, must, output, root};
+
+/// Where the binaries are.
+pub(crate) struct Built {
+    pub dir: PathBuf,
+}
+
+impl Built {
+    /// The binary `name`.
+    pub(crate) fn binary(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+}
+
+/// Builds `plimsoll`, `plimsoll-runtime` and the program of the embedded image.
+pub(crate) fn release() -> Result<Built> {
+    let target = host()?;
+    let dir = root().join("target").join(&target).join("release");
+    let parts = ["--bin", "plimsoll-runtime", "--bin", "plimsoll-hello"];
+    must(static_build(&target).args(["-p", "plimsoll-runtime", "-p", "plimsoll-cli"]).args(parts))?;
+    let image = root().join("target/embedded.tar");
+    embed::pack(&dir.join("plimsoll-hello"), &image)?;
+    let mut cli = static_build(&target);
+    must(cli.args(["-p", "plimsoll-cli", "--bin", "plimsoll"]).env("PLIMSOLL_EMBEDDED_IMAGE", &image))?;
+    Ok(Built { dir })
+}
+
+fn static_build(target: &str) -> std::process::Command {
+    // The target is named, else the flags would reach build scripts and procedural macros, which cannot be static.
+    let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_"));
+    let mut command = cargo();
+    command.args(["build", "--release", "--target", target]);
+    command.env(variable, "-C target-feature=+crt-static -C relocation-model=static");
+    command
+}
+
+/// The triple of this machine.
+fn host() -> Result<String> {
+    let version = output(std::process::Command::new("rustc").arg("-vV"))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).context("rustc -vV names no host")
+}

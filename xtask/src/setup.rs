@@ -1,0 +1,41 @@
+//! What a fresh Debian machine lacks: the programs that tests compare with and take their images from.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::shell::{find_program, must};
+
+/// Packages of Debian 12.
+const PACKAGES: [&str; 17] = [
+    "buildah",
+    "busybox-static",
+    "conmon",
+    "containerd",
+    "crun",
+    "debootstrap",
+    "gcc",
+    "jq",
+    "libseccomp-dev",
+    "podman",
+    "procps",
+    "python3",
+    "runc",
+    "skopeo",
+    "strace",
+    "uidmap",
+    "umoci",
+];
+
+/// Installs them, where this is Debian and the user is root.
+pub(crate) fn run() -> Result<()> {
+    if find_program("apt-get", &[]).is_none() {
+        bail!("apt-get is not there; install by hand what corresponds to {}", PACKAGES.join(" "));
+    }
+    if !rustix::process::geteuid().is_root() {
+        bail!("installing packages needs root; run: apt-get install {}", PACKAGES.join(" "));
+    }
+    must(Command::new("apt-get").args(["update", "-qq"]))?;
+    let install = ["install", "-y", "-qq", "--no-install-recommends"];
+    must(Command::new("apt-get").args(install).args(PACKAGES).env("DEBIAN_FRONTEND", "noninteractive"))
+}
