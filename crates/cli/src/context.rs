@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use plimsoll_image::platform::PlatformSpec;
 use plimsoll_image::source::{Source, import};
 use plimsoll_image::{Image, Store};
+use plimsoll_spec::image::Platform;
 
 use crate::args::Arguments;
 use crate::progress::Transfer;
@@ -65,11 +66,32 @@ impl Context {
         source: &Source,
         platform: Option<&str>,
     ) -> Result<plimsoll_image::source::Imported> {
-        let platform = platform.map_or_else(|| Ok(PlatformSpec::host()), PlatformSpec::parse)?;
+        let wanted = platform.map_or_else(|| Ok(PlatformSpec::host()), PlatformSpec::parse)?;
         let mut transfer = Transfer::default();
-        let imported = import(source, &self.store, &platform, &mut |event| transfer.show(event));
+        let imported = import(source, &self.store, &wanted, &mut |event| transfer.show(event));
         transfer.finish();
-        imported.context("import the image")
+        let imported = imported.context("import the image")?;
+        // An image that is alone in its source is taken as it is, unless somebody asked for another.
+        let own = platform_of(&imported.image);
+        if let Some(asked) = platform
+            && wanted.rank(&own).is_none()
+        {
+            bail!("the image is for {}/{}, not {asked}", own.os, own.architecture);
+        }
+        Ok(imported)
+    }
+}
+
+/// What `image` says that it is for.
+fn platform_of(image: &Image) -> Platform {
+    let config = &image.config;
+    Platform {
+        architecture: config.architecture.clone(),
+        os: config.os.clone(),
+        os_version: config.os_version.clone(),
+        os_features: config.os_features.clone(),
+        variant: config.variant.clone(),
+        ..Platform::default()
     }
 }
 

@@ -81,6 +81,8 @@ pub(crate) struct Plan {
     pub start_container: Vec<HookPlan>,
     /// Whether devices and links are made; not where the configuration binds a whole `/dev`.
     pub setup_dev: bool,
+    /// Whether the process is killed when the runtime dies, as in the foreground, where nobody else knows of it.
+    pub dies_with_runtime: bool,
     /// Whether the root changes by `pivot_root`.
     pub pivots: bool,
     /// Filled in when the cgroup exists.
@@ -168,6 +170,7 @@ impl Plan {
             hostname: config.hostname.clone(),
             domainname: config.domainname.clone(),
             setup_dev: !mounts.iter().any(|mount| mount.target.as_bytes() == b"dev" && mount.is_bind()),
+            dies_with_runtime: false,
             pivots: true,
             cgroup_mounts: CgroupMounts::default(),
             mounts,

@@ -1,7 +1,7 @@
 //! Unpacking a large image to a file system in memory.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -64,7 +64,7 @@ fn make_image(umoci: &Path, layout: &Path, place: &Path, small: bool) -> Result<
 }
 
 /// `count` files of about 14 KB in 300 directories, as compressible as programs are.
-fn fill(dir: &PathBuf, count: u32) -> Result<()> {
+fn fill(dir: &Path, count: u32) -> Result<()> {
     let mut state = 1u64;
     let mut next = move || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

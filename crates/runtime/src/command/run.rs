@@ -25,8 +25,9 @@ pub(super) const FLAGS: &[Flag] = &[
 
 pub(super) fn run(context: &Context, parsed: &Parsed) -> Result<ExitCode> {
     let id = parsed.only("container ID")?;
-    let (bundle, plan) = create::plan(parsed)?;
+    let (bundle, mut plan) = create::plan(parsed)?;
     let (socket, detach) = (parsed.value("console-socket"), parsed.is_on("detach"));
+    plan.dies_with_runtime = !detach;
     terminal::check(plan.process.terminal, socket, detach)?;
     // From here on a signal is for the container; it must not end the runtime with half of it made.
     let signals = match detach {

@@ -234,8 +234,10 @@ fn enter_as_root(init: &mut Init<'_>) -> Outcome {
 }
 
 fn ready(init: &mut Init<'_>) -> Outcome {
-    // The runtime may leave now, and its death no longer means ours.
-    rustix::process::set_parent_process_death_signal(None)?;
+    // In the background the runtime may leave now. In the foreground it stays, and the change of user has
+    // cleared what was asked for.
+    let death = init.plan.dies_with_runtime.then_some(rustix::process::Signal::KILL);
+    rustix::process::set_parent_process_death_signal(death)?;
     process::unblock_signals()?;
     process::default_sigpipe();
     protocol::send(init.socket, Message::Ready)?;

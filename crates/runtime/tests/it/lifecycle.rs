@@ -145,3 +145,16 @@ fn a_start_after_the_process_was_killed_says_so() {
     sandbox.wait_for("stopped");
     assert_eq!(sandbox.must_fail(&["start", "ID"], 1), "cannot start a container that has stopped");
 }
+
+#[test]
+fn a_container_in_the_foreground_dies_with_its_runtime() {
+    let Some(sandbox) = Sandbox::new("orphan", "exec sleep 1000") else { return };
+    let mut running = sandbox.bundle.command(runtime(), &["run", &sandbox.id]).spawn().unwrap();
+    while !sandbox.call(&["state", "ID"]).status.success() || sandbox.status() != "running" {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    running.kill().unwrap();
+    running.wait().unwrap();
+    sandbox.wait_for("stopped");
+    sandbox.must(&["delete", "ID"]);
+}

@@ -1,0 +1,208 @@
+//! `run`, `exec`, `ps`, `kill`, `rm`: what a container finds, and how it ends.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use plimsoll_test_support::{Need, have, have_controller, skipped};
+
+use crate::Sandbox;
+
+#[test]
+fn the_images_configuration_is_used_and_overridden() {
+    let Some(sandbox) = Sandbox::busybox() else { return };
+    assert_eq!(sandbox.must(&["run", "--rm", "busybox"]), "default\n");
+    assert_eq!(sandbox.run(&[], "pwd; echo $FROM; id -u; hostname | grep -c ."), "/tmp\nimage\n0\n1\n");
+    let options = ["-e", "FROM=user", "-e", "A=b", "-w", "/etc", "--hostname", "here"];
+    assert_eq!(sandbox.run(&options, "pwd; echo $FROM $A; hostname"), "/etc\nuser b\nhere\n");
+    assert_eq!(sandbox.must(&["run", "--rm", "--entrypoint", "/bin/echo", "busybox", "a", "b"]), "a b\n");
+}
+
+#[test]
+fn users_are_found_by_name_and_number() {
+    let Some(sandbox) = Sandbox::busybox() else { return };
+    let rows = [
+        ("me", "uid=1000(me) gid=1000(me) groups=77(extra)\n"),
+        ("1000", "uid=1000(me) gid=1000(me) groups=77(extra)\n"),
+        ("me:extra", "uid=1000(me) gid=77(extra)\n"),
+        ("4242:4343", "uid=4242 gid=4343\n"),
+    ];
+    for (user, want) in rows {
+        let printed = sandbox.run(&["-u", user], "id");
+        // Whether a user's own group is listed again is busybox's habit, not ours.
+        let printed = printed.replace("groups=1000(me),", "groups=").replace(" groups=1000(me)\n", "\n");
+        assert!(printed == want || printed == want.replace(" groups=77(extra)", ""), "{user}: {printed}");
+    }
+    let said = sandbox.fails(&["run", "--rm", "-u", "nobody-here", "busybox", "id"], 125);
+    assert!(said.contains("nobody-here"), "{said}");
+}
+
+#[test]
+fn it_ends_with_the_codes_of_docker() {
+    let Some(sandbox) = Sandbox::busybox() else { return };
+    let code = |args: &[&str]| sandbox.call(&[&["run", "--rm", "busybox"], args].concat()).status.code();
+    assert_eq!(code(&["sh", "-c", "exit 42"]), Some(42));
+    assert_eq!(code(&["false"]), Some(1));
+    assert_eq!(code(&["sh", "-c", "sh -c 'kill -9 $$'; exit $?"]), Some(137));
+    let said = sandbox.fails(&["run", "--rm", "busybox", "nope"], 127);
+    assert_eq!(
+        said,
+        "plimsoll-runtime: unable to start container process: exec: \"nope\": executable file not found in $PATH"
+    );
+    sandbox.fails(&["run", "--rm", "busybox", "/bin/nope"], 127);
+    sandbox.fails(&["run", "--rm", "busybox", "/etc/plain"], 126);
+    sandbox.fails(&["run", "--rm", "busybox", "/etc"], 126);
+    sandbox.fails(&["run", "--frob", "busybox"], 125);
+    assert_eq!(sandbox.must(&["ps", "-aq"]), "");
+}
+
+#[test]
+fn a_volume_is_the_hosts_directory() {
+    let Some(sandbox) = Sandbox::busybox() else { return };
+    let data = sandbox.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("in"), "from the host\n").unwrap();
+    let volume = format!("{}:/data", data.display());
+    assert_eq!(sandbox.run(&["-v", &volume], "cat /data/in; echo back > /data/out"), "from the host\n");
+    assert_eq!(std::fs::read_to_string(data.join("out")).unwrap(), "back\n");
+    let volume = format!("{volume}:ro");
+    assert_eq!(sandbox.run(&["-v", &volume], "echo x > /data/in 2>/dev/null || echo refused"), "refused\n");
+    let said = sandbox.fails(&["run", "--rm", "-v", "/nonexistent-here:/data", "busybox", "true"], 125);
+    assert!(said.contains("/nonexistent-here"), "{said}");
+}
+
+#[test]
+fn confinement_is_what_was_asked_for() {
+    let Some(sandbox) = Sandbox::busybox() else { return };
+    let status = "grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status";
+    // The 14 capabilities of Docker, and its filter.
+    let docker = "CapEff:\t00000000a80425fb\nCapBnd:\t00000000a80425fb\nNoNewPrivs:\t0\nSeccomp:\t2\n";
+    assert_eq!(sandbox.run(&[], status), docker);
+    let options = [
+        "--cap-drop",
+        "ALL",
+        "--cap-add",
+        "KILL",
+        "--security-opt",
+        "no-new-privileges",
+        "--security-opt",
+        "seccomp=unconfined",
+    ];
+    let want = "CapEff:\t0000000000000020\nCapBnd:\t0000000000000020\nNoNewPrivs:\t1\nSeccomp:\t0\n";
+    assert_eq!(sandbox.run(&options, status), want);
+    assert_eq!(sandbox.run(&["--read-only"], "touch /x 2>/dev/null || echo refused"), "refused\n");
+    let profile = sandbox.path().join("profile.json");
+    let rules = r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["chmod","fchmodat"],"action":"SCMP_ACT_ERRNO","errnoRet":122}]}"#;
+    std::fs::write(&profile, rules).unwrap();
+    let option = format!("seccomp={}", profile.display());
+    let printed = sandbox.run(&["--security-opt", &option], "touch /tmp/x; chmod 700 /tmp/x 2>&1 || true");
+    assert!(printed.contains("Disk quota exceeded"), "{printed}");
+    let said = sandbox.fails(&["run", "--rm", "--cap-add", "FROB", "busybox", "true"], 125);
+    assert!(said.contains("FROB"), "{said}");
+}
+
+#[test]
+fn the_network_is_the_hosts_or_none() {
+    let Some(sandbox) = Sandbox::busybox() else { return };
+    let own = std::fs::read_link("/proc/self/ns/net").unwrap().display().to_string();
+    assert_eq!(sandbox.run(&["--network", "host"], "ls -l /proc/self/ns/net | grep -o 'net:.*'").trim(), own);
+    assert_eq!(sandbox.run(&["--network", "none"], "ip -o link | grep -c ."), "1\n");
+    assert_eq!(sandbox.run(&["--network", "none"], "ip -o addr show lo | grep -o 127.0.0.1"), "127.0.0.1\n");
+}
+
+#[test]
+fn memory_is_limited() {
+    let Some(sandbox) = Sandbox::busybox() else { return };
+    if !have_controller("memory") {
+        return skipped("no memory controller");
+    }
+    let args = [
+        "run",
+        "--rm",
+        "--memory",
+        "16m",
+        "busybox",
+        "dd",
+        "if=/dev/zero",
+        "of=/dev/null",
+        "bs=64M",
+        "count=1",
+    ];
+    assert_eq!(sandbox.call(&args).status.code(), Some(137));
+}
+
+#[test]
+fn a_terminal_is_a_terminal() {
+    let Some(sandbox) = Sandbox::busybox() else { return };
+    if !have(&[Need::Program("script")]) {
+        return;
+    }
+    let program = env!("CARGO_BIN_EXE_plimsoll");
+    let line = format!(
+        "stty rows 31 cols 79; {program} --root {}/store run --rm -it busybox sh -c 'tty; stat -c %F /dev/console; exit 3'",
+        sandbox.path().display()
+    );
+    let output = std::process::Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap().replace('\r', "");
+    assert!(printed.contains("/dev/pts/0\ncharacter special file\n"), "{printed}");
+    assert_eq!(output.status.code(), Some(3));
+    let said = sandbox.fails(&["run", "--rm", "-t", "busybox", "true"], 125);
+    assert_eq!(said, "plimsoll: -t needs a terminal, and standard input is none");
+}
+
+#[test]
+fn a_running_container_is_listed_entered_killed_and_removed() {
+    let Some(sandbox) = Sandbox::busybox() else { return };
+    let mut command =
+        sandbox.command(&["run", "--name", "box", "busybox", "sh", "-c", "echo up; exec sleep 1000"]);
+    let mut running = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(running.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "up\n");
+    let table = sandbox.must(&["ps"]);
+    let words: Vec<_> = table.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!((words[0], words[1], *words.last().unwrap()), ("box", "busybox", "running"));
+    assert_eq!(sandbox.must(&["exec", "-e", "X=y", "box", "sh", "-c", "echo $X $FROM"]), "y image\n");
+    assert_eq!(sandbox.call(&["exec", "box", "sh", "-c", "exit 6"]).status.code(), Some(6));
+    let said = sandbox.fails(&["run", "--name", "box", "busybox", "true"], 125);
+    assert_eq!(
+        said,
+        "plimsoll: the name \"box\" is in use; choose another, or remove that container with `plimsoll rm box`"
+    );
+    assert_eq!(
+        sandbox.fails(&["rm", "box"], 125),
+        "plimsoll: container box is running; kill it first, or use --force"
+    );
+    sandbox.must(&["kill", "box"]);
+    assert_eq!(running.wait().unwrap().code(), Some(137));
+    assert!(sandbox.must(&["ps", "-a"]).contains("exited (137)"));
+    let json = sandbox.must(&["inspect", "box"]);
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&value["exitCode"], &value["container"]["image"]),
+        (&serde_json::json!(137), &serde_json::json!("busybox"))
+    );
+    sandbox.must(&["rm", "box"]);
+    assert_eq!(sandbox.must(&["ps", "-a", "--format", "json"]), "[]\n");
+}
+
+#[test]
+fn nothing_runs_on_after_the_tool_was_killed() {
+    let Some(sandbox) = Sandbox::busybox() else { return };
+    let mut command =
+        sandbox.command(&["run", "--name", "box", "busybox", "sh", "-c", "echo up; exec sleep 1000"]);
+    let mut running = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(running.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    running.kill().unwrap();
+    running.wait().unwrap();
+    // The container holds the other end of the pipe: its end is the container's.
+    line.clear();
+    assert_eq!(output.read_line(&mut line).unwrap(), 0);
+    sandbox.must(&["rm", "--force", "box"]);
+    assert_eq!(sandbox.must(&["ps", "-aq"]), "");
+}
