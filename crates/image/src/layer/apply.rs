@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::CString;
-use std::io::{self, BufRead, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufRead, Seek as _, SeekFrom};
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
@@ -475,7 +475,7 @@ impl Tree {
 }
 
 /// Copies the next `length` bytes of the entry's data, or as many as there are.
-fn copy<R: BufRead>(archive: &mut Reader<R>, file: &mut std::fs::File, length: u64) -> Result<()> {
+fn copy<R: BufRead>(archive: &mut Reader<R>, file: &mut impl io::Write, length: u64) -> Result<()> {
     let mut rest = length;
     while rest > 0 {
         let data = archive.data()?;

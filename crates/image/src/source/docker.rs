@@ -136,15 +136,24 @@ fn choose<'a>(entries: &'a [Entry], reference: Option<&str>) -> Result<(&'a Entr
     }
 }
 
-/// Whether `tag` and `reference` are one name but for what Docker lets people leave out.
+/// Whether `tag` and `reference` are one name but for what Docker lets people leave out: the host of the
+/// registry, its folder `library`, and the tag `latest`.
 fn same_name(tag: &str, reference: &str) -> bool {
     let whole = |name: &str| {
-        let short = name.strip_prefix("docker.io/").unwrap_or(name);
+        let short = without_host(name);
         let short = short.strip_prefix("library/").unwrap_or(short);
         let tagged = short.rsplit('/').next().is_some_and(|last| last.contains(':'));
         if tagged { short.to_owned() } else { format!("{short}:latest") }
     };
     whole(tag) == whole(reference)
+}
+
+/// The first component of a name is a host where it has a dot or a port.
+fn without_host(name: &str) -> &str {
+    match name.split_once('/') {
+        Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => rest,
+        _ => name,
+    }
 }
 
 /// Refuses a configuration whose file is called after another one.

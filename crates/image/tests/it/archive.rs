@@ -220,7 +220,7 @@ fn docker_archives_become_manifests() {
     let two = format!("[{},{}]", entry(r#"["a:1","x/y"]"#), entry("null"));
     let two = docker(layer, &config, &two);
     for (reference, found) in
-        [(":a:1", "a:1"), (":docker.io/library/a:1", "a:1"), (":x/y:latest", "x/y"), (":x/y", "x/y")]
+        [(":a:1", "a:1"), (":registry.example/library/a:1", "a:1"), (":x/y:latest", "x/y"), (":x/y", "x/y")]
     {
         assert_eq!(take_bytes("docker-archive", &two, reference).unwrap().name.as_deref(), Some(found));
     }
@@ -296,7 +296,7 @@ fn takes_archives_that_skopeo_wrote() {
     let copied = take(&oci, &store).unwrap();
     assert_eq!((&copied.image, copied.name.as_deref()), (&original, Some("v1")));
     let saved = take(&docker, &store).unwrap();
-    assert_eq!(saved.name.as_deref(), Some("docker.io/library/name:tag"));
+    assert!(saved.name.unwrap().ends_with("/library/name:tag"));
     assert_eq!(saved.image.layers[0].descriptor.media_type, media_type::LAYER);
     assert_eq!(saved.image.layers[0].diff_id, original.layers[0].diff_id);
     assert_eq!(execution(&saved.image).cmd, execution(&original).cmd);
