@@ -219,7 +219,7 @@ mod tests {
     fn refuses_records_that_are_none() {
         let table: [(&[u8], &str); 12] = [
             (b"12 path=a\n", MALFORMED),
-            (b"9 path=a\n", MALFORMED),
+            (b"8 path=a\n", MALFORMED),
             (b"10 path=ab", MALFORMED),
             (b"3 =\n", MALFORMED),
             (b"5 =a\n", MALFORMED),
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn later_records_win_and_empty_ones_take_back() {
         let mut extension = Extension::default();
-        extension.read_local(b"10 path=a\n10 path=b\n9 uid=7\n7 uid=\n").unwrap();
+        extension.read_local(b"10 path=a\n10 path=b\n8 uid=7\n7 uid=\n").unwrap();
         assert_eq!((extension.path.as_deref(), extension.uid), (Some(&b"b"[..]), None));
     }
 }
