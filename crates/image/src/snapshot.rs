@@ -12,6 +12,7 @@
 //! otherwise find set-user-id programs of containers there. Refused are identifiers that are no plain
 //! file names, and a second snapshot of one identifier.
 
+mod inherit;
 mod overlay;
 mod record;
 mod unpack;

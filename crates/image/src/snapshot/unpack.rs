@@ -5,11 +5,13 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 use plimsoll_digest::Digest;
 use rustix::fs::{Gid, Mode as Permissions, OFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
+use super::inherit::inherit;
 use super::{LAYERS, Mode, Staged, make_path, open_layer};
 use crate::image::Layer;
 use crate::layer::{self, Expected, Limits};
@@ -77,6 +79,7 @@ pub(super) fn layers(store: &Store, image: &Image, options: &Options<'_>) -> Res
             Err(e) => return Err(e),
         }
     }
+    let start = SystemTime::now();
     let staged = in_parallel(&missing, |layer| {
         let staged = Staged::new(store)?;
         set_mode(&staged.folder, UNTOUCHED)?;
@@ -84,14 +87,15 @@ pub(super) fn layers(store: &Store, image: &Image, options: &Options<'_>) -> Res
         Ok(staged)
     })?;
     let mut staged = missing.iter().zip(staged).peekable();
-    let mut below = None;
+    let mut below: Vec<OwnedFd> = Vec::with_capacity(image.layers.len());
     // In order, so that a layer is never there without those below it.
     for layer in &image.layers {
         if let Some((_, staged)) = staged.next_if(|(missing, _)| missing.chain_id == layer.chain_id) {
-            inherit_root(below.as_ref(), &staged.folder)?;
+            inherit(&below, &staged.folder, start)?;
+            inherit_root(below.last(), &staged.folder)?;
             name(store, &layer.chain_id, staged)?;
         }
-        below = Some(open_layer(store, &layer.chain_id)?);
+        below.push(open_layer(store, &layer.chain_id)?);
     }
     Ok(image.layers.iter().map(|layer| layer.chain_id.clone()).collect())
 }

@@ -15,10 +15,15 @@ use rustix::fs::{CWD, Mode as Permissions, OFlags};
 use crate::archive::{archive, entry, file};
 use crate::sample::{failure, image, store};
 
-/// An image of two layers: the upper one replaces `etc/a` and adds `etc/c`.
+/// An image of two layers: the upper one replaces `etc/a`, removes `etc/b` and adds `etc/c`.
 fn two_layers(store: &Store) -> Image {
-    let lower = archive(&[entry("etc", b'5', "", b""), file("etc/a", b"lower")]);
-    let upper = archive(&[entry("etc", b'5', "", b""), file("etc/a", b"upper"), file("etc/c", b"added")]);
+    let lower = archive(&[entry("etc", b'5', "", b""), file("etc/a", b"lower"), file("etc/b", b"gone")]);
+    let upper = archive(&[
+        entry("etc", b'5', "", b""),
+        file("etc/a", b"upper"),
+        file("etc/.wh.b", b""),
+        file("etc/c", b"added"),
+    ]);
     store.image(&image(store, &[&lower, &upper])).unwrap()
 }
 
@@ -266,7 +271,7 @@ fn directory(name: &str, mode: u32) -> Vec<u8> {
 }
 
 #[test]
-fn a_root_without_an_entry_keeps_its_attributes() {
+fn directories_without_entries_keep_their_attributes() {
     in_mount_namespace("child_compares_roots");
 }
 
@@ -277,15 +282,17 @@ fn child_compares_roots() {
         return;
     }
     let (_folder, store) = store();
-    let lower = [directory("./", 0o750), file("a", b"")];
-    // The root has no entry here.
-    let (lower, upper) = (archive(&lower), archive(&[file("b", b"")]));
+    let lower = [directory("./", 0o750), directory("tmp", 0o1777), file("a", b"")];
+    // Neither the root nor the directory has an entry here.
+    let (lower, upper) = (archive(&lower), archive(&[file("tmp/new/b", b"")]));
     let image = store.image(&image(&store, &[&lower, &upper])).unwrap();
     for mode in [Mode::Plain, Mode::Overlay] {
         let snapshot = prepare(&store, "one", &image, mode).unwrap();
         snapshot.mount().unwrap();
         let permissions = |path: &str| fs::metadata(snapshot.rootfs().join(path)).unwrap().mode() & 0o7777;
-        assert_eq!(permissions(""), 0o750, "{mode:?}");
+        let all = (permissions(""), permissions("tmp"), permissions("tmp/new"));
+        assert_eq!(all, (0o750, 0o1777, 0o755), "{mode:?}");
+        assert!(snapshot.rootfs().join("tmp/new/b").exists());
         snapshot.remove().unwrap();
     }
 }
