@@ -71,7 +71,7 @@ pub struct Run {
     /// What the container gets beyond its image.
     #[command(flatten)]
     pub options: ContainerOptions,
-    /// An image: a name from `plimsoll images`, `embedded`, or oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF].
+    /// An image: a name from `plimsoll images`, `embedded`, or `oci:DIR[:REF]`, `oci-archive:FILE[:REF]`, `docker-archive:FILE[:REF]`.
     pub image: String,
     /// The command, in place of the image's.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -218,7 +218,7 @@ pub struct Import {
     /// How to show the result.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    /// oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF] or embedded.
+    /// `oci:DIR[:REF]`, `oci-archive:FILE[:REF]`, `docker-archive:FILE[:REF]` or embedded.
     pub source: String,
     /// What to call it; the default is the source's own name for it.
     pub name: Option<String>,

@@ -62,7 +62,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Kind::Invalid`] for an identifier that is no plain file name, [`Kind::Exists`] where the container
-    /// has a tree, and what [`Options::apply`] gives.
+    /// has a tree, and what [`layer::apply`](crate::layer::apply) gives.
     pub fn prepare(
         &self,
         id: &str,

@@ -1,6 +1,6 @@
 //! A low-level OCI runtime with the command line of runc.
 //!
-//! `config.json` becomes a [`Plan`](plan::Plan) once; the child that is cloned from it makes system calls
+//! `config.json` becomes a `Plan` once; the child that is cloned from it makes system calls
 //! and nothing else, in the order of one table. The crate is reached by executing its program: it relies on
 //! being single-threaded, and nothing imports it but that program and the tests.
 
