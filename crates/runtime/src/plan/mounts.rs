@@ -45,8 +45,6 @@ pub(crate) struct MountPlan {
     pub propagation: Vec<(u64, bool)>,
     /// Whether the target itself must not be a symbolic link: /proc and /sys are trusted later.
     pub no_symlink: bool,
-    /// Whether the contents of the target are copied into a new tmpfs.
-    pub copy_up: bool,
     /// How to name it in messages.
     pub label: String,
 }
@@ -210,7 +208,6 @@ fn plan_one(mount: &Mount, pointer: &str, bundle: &Path) -> Result<MountPlan> {
         change: Change::default(),
         recursive_change: Change::default(),
         propagation: Vec::new(),
-        copy_up: false,
         label: format!("{:?} to {:?}", mount.source.as_deref().unwrap_or("none"), mount.destination),
     };
     let mut parameters = Vec::new();
@@ -219,13 +216,9 @@ fn plan_one(mount: &Mount, pointer: &str, bundle: &Path) -> Result<MountPlan> {
         match OPTIONS.iter().find(|(name, _)| name == option) {
             Some((_, Bind { recursive })) => bind = Some(*recursive),
             Some((_, Remount)) => remount = true,
+            Some((_, CopyUp)) => return Err(unsupported(&pointer, option)),
             Some((_, effect)) => apply(*effect, &mut plan, &mut parameters)?,
-            None if option == "idmap" || option == "ridmap" => {
-                return Err(Error::new(
-                    Kind::Unsupported,
-                    format!("config.json: {pointer} {option:?} is not supported yet"),
-                ));
-            }
+            None if option == "idmap" || option == "ridmap" => return Err(unsupported(&pointer, option)),
             None => parameters.extend(parameter(option, &pointer)?),
         }
     }
@@ -269,6 +262,10 @@ fn plan_one(mount: &Mount, pointer: &str, bundle: &Path) -> Result<MountPlan> {
     Ok(plan)
 }
 
+fn unsupported(pointer: &str, option: &str) -> Error {
+    Error::new(Kind::Unsupported, format!("config.json: {pointer} {option:?} is not supported yet"))
+}
+
 fn apply(effect: Effect, plan: &mut MountPlan, parameters: &mut Vec<Parameter>) -> Result<()> {
     let set = |change: &mut Change, attributes: Attributes| {
         // A later time mode replaces an earlier one.
@@ -290,8 +287,7 @@ fn apply(effect: Effect, plan: &mut MountPlan, parameters: &mut Vec<Parameter>) 
         ClearAll(attributes) => clear(&mut plan.recursive_change, attributes),
         Propagation { flag, recursive } => plan.propagation.push((flag, recursive)),
         Superblock(flag) => parameters.push(Parameter { key: c_string(flag, "/mounts")?, value: None }),
-        CopyUp => plan.copy_up = true,
-        Bind { .. } | Remount | Nothing => {}
+        Bind { .. } | Remount | CopyUp | Nothing => {}
     }
     Ok(())
 }

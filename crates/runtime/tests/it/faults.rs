@@ -123,6 +123,13 @@ fn mounts_that_cannot_be() {
         "config.json: /mounts/7/destination \"proc/self\" is inside /proc",
     );
     refused(
+        "copyup",
+        mount(
+            json!({"destination": "/tmp", "type": "tmpfs", "source": "x", "options": ["nodev", "tmpcopyup"]}),
+        ),
+        "config.json: /mounts/7/options/1 \"tmpcopyup\" is not supported yet",
+    );
+    refused(
         "root",
         |c| c["root"]["path"] = json!("absent"),
         &format!("{START}make the root file system a mount BUNDLE/absent: no such file or directory"),
