@@ -31,8 +31,38 @@ impl Lines {
     }
 }
 
+/// What `resources` really asks for: engines write 0 where they mean nothing, and runc reads it so.
+fn meant(resources: &Resources) -> Resources {
+    fn set<T: Default + PartialEq>(value: &mut Option<T>) {
+        if *value == Some(T::default()) {
+            *value = None;
+        }
+    }
+    let mut resources = resources.clone();
+    if let Some(memory) = &mut resources.memory {
+        let Memory { limit, reservation, swap, kernel, kernel_tcp, .. } = memory;
+        [limit, reservation, swap, kernel, kernel_tcp].into_iter().for_each(set);
+    }
+    if let Some(cpu) = &mut resources.cpu {
+        set(&mut cpu.shares);
+        set(&mut cpu.quota);
+        set(&mut cpu.period);
+        set(&mut cpu.realtime_period);
+        set(&mut cpu.realtime_runtime);
+    }
+    if let Some(pids) = &mut resources.pids {
+        set(&mut pids.limit);
+    }
+    if let Some(block) = &mut resources.block_io {
+        set(&mut block.weight);
+        set(&mut block.leaf_weight);
+    }
+    resources
+}
+
 /// Every line that `resources` asks for; `v2` tells whether a controller is on the v2 tree.
 pub(crate) fn lines(resources: &Resources, v2: &dyn Fn(&str) -> bool) -> Result<Vec<Write>, Error> {
+    let resources = &meant(resources);
     let mut out = Lines { controller: "memory", writes: Vec::new() };
     if let Some(memory) = &resources.memory {
         memory_lines(&mut out, memory, v2("memory"))?;
@@ -205,6 +235,16 @@ fn block_lines(out: &mut Lines, block: &BlockIo, v2: bool) -> Result<(), Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zero_means_nothing() {
+        // What Docker writes for a container without limits.
+        let text = br#"{"memory":{"limit":0,"swap":0},"cpu":{"shares":0,"quota":0},"pids":{"limit":0},"blockIO":{"weight":0}}"#;
+        let resources: Resources = plimsoll_spec::json::from_slice(text).unwrap();
+        for v2 in [false, true] {
+            assert_eq!(lines(&resources, &|_| v2).unwrap(), []);
+        }
+    }
 
     #[test]
     fn shares_become_weights() {
