@@ -6,6 +6,7 @@ mod exec;
 mod faults;
 mod hooks;
 mod isolation;
+mod killed;
 mod lifecycle;
 mod resources;
 mod rootless;
@@ -66,6 +67,11 @@ impl Sandbox {
     /// `run` with exit code 0; what the container printed.
     fn run(&self) -> String {
         self.must(&["run", "ID"])
+    }
+
+    /// The host as it is now.
+    fn host(&self) -> Host {
+        Host::look(self.bundle.path(), &self.id)
     }
 
     fn status(&self) -> String {
