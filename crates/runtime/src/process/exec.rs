@@ -31,14 +31,12 @@ struct Exec<'a> {
     program: usize,
 }
 
-struct Step {
-    name: &'static str,
-    run: fn(&mut Exec<'_>) -> Outcome,
-}
+/// One step. Its name, for messages, and why it stands where it does are the first columns of the table.
+type Step = fn(&mut Exec<'_>) -> Outcome;
 
 macro_rules! steps {
     ($($name:literal, $why:literal, $run:expr;)*) => {
-        const EXEC: &[Step] = &[$(Step { name: $name, run: $run },)*];
+        const EXEC: &[Step] = &[$($run,)*];
         /// The names of the steps of an added process.
         pub(crate) const STEPS_OF_EXEC: &[&str] = &[$($name,)*];
     };
@@ -70,13 +68,12 @@ steps! {
 
 fn run(exec: &mut Exec<'_>) -> ! {
     for (number, step) in EXEC.iter().enumerate() {
-        if let Err(Fault { index, errno }) = (step.run)(exec) {
+        if let Err(Fault { index, errno }) = step(exec) {
             // A parent that is gone does not want to know.
             let _ = protocol::send(
                 exec.socket,
                 Message::Failed { step: number as u8, index, errno: errno.raw_os_error() },
             );
-            let _ = step.name;
             break;
         }
     }

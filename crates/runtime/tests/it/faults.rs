@@ -72,10 +72,11 @@ fn fields_that_are_wrong() {
         |c| c["process"]["rlimits"] = json!([{"type": "RLIMIT_X", "soft": 1, "hard": 1}]),
         "config.json: /process/rlimits/0/type is unknown: \"RLIMIT_X\"",
     );
+    // The first of the list once more in front: the second is the repetition, wherever this host has how many.
     refused(
         "repeated",
-        |c| c["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "pid"})),
-        "config.json: /linux/namespaces/5/type repeats the namespace type \"pid\"",
+        |c| c["linux"]["namespaces"].as_array_mut().unwrap().insert(0, json!({"type": "pid"})),
+        "config.json: /linux/namespaces/1/type repeats the namespace type \"pid\"",
     );
     refused(
         "oom",
