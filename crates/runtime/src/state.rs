@@ -157,6 +157,11 @@ impl Container {
         let _ = rustix::fs::flock(&self.dir, FlockOperation::Unlock);
     }
 
+    /// Lets go of the lock in a child, which would hold it after the death of its creator.
+    pub(crate) fn close_in_child(&self) {
+        plimsoll_sys::process::close_inherited(self.dir.as_fd());
+    }
+
     /// Writes the record, whole or not at all.
     pub(crate) fn save(&self) -> Result<()> {
         let context = || format!("write the state of {}", self.record.id);

@@ -212,6 +212,13 @@ pub fn dup_to(fd: BorrowedFd<'_>, target: i32) -> Result<()> {
     check(unsafe { libc::dup2(fd.as_raw_fd(), target) })
 }
 
+/// Closes a descriptor whose owner is on the other side of a fork; for a child that ends in an exec or exit
+/// and so never drops what it has inherited.
+pub fn close_inherited(fd: BorrowedFd<'_>) {
+    // SAFETY: close takes a number. The owner's copy of this process is never dropped, by the rule above.
+    unsafe { libc::close(fd.as_raw_fd()) };
+}
+
 /// Empties the caller's signal mask; the program that is executed next inherits it.
 pub fn unblock_signals() -> Result<()> {
     // SAFETY: an all-zero sigset_t is the empty set on Linux.

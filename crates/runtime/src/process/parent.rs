@@ -226,6 +226,7 @@ fn launch(
         fork(token, plan.cloned(), cgroup_fd).context(|| "clone the container's process".to_owned())?;
     let Forked::Parent { pid, pidfd } = forked else {
         drop(ours);
+        container.close_in_child();
         init::run(&mut Init {
             plan,
             socket: theirs.as_fd(),
