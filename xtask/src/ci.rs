@@ -22,6 +22,7 @@ pub(crate) fn run() -> Result<()> {
 pub(crate) fn test() -> Result<()> {
     let mut command = cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]).stderr(Stdio::piped());
+    command.env(compile::EMBEDDED_PROBE, compile::probe()?);
     eprintln!("$ cargo test --workspace --no-fail-fast");
     let mut child = command.spawn().context("execute cargo test")?;
     let mut skipped = Vec::new();

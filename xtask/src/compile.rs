@@ -23,13 +23,25 @@ impl Built {
 pub(crate) fn release() -> Result<Built> {
     let target = host()?;
     let dir = root().join("target").join(&target).join("release");
-    let parts = ["--bin", "plimsoll-runtime", "--bin", "plimsoll-hello"];
-    must(static_build(&target).args(["-p", "plimsoll-runtime", "-p", "plimsoll-cli"]).args(parts))?;
+    let parts = ["--bin", "plimsoll-runtime", "--bin", "plimsoll-hello", "--bin", "plimsoll-probe"];
+    let packages = ["-p", "plimsoll-runtime", "-p", "plimsoll-cli", "-p", "plimsoll-conformance"];
+    must(static_build(&target).args(packages).args(parts))?;
     let image = root().join("target/embedded.tar");
     embed::pack(&dir.join("plimsoll-hello"), &image)?;
     let mut cli = static_build(&target);
-    must(cli.args(["-p", "plimsoll-cli", "--bin", "plimsoll"]).env("PLIMSOLL_EMBEDDED_IMAGE", &image))?;
+    cli.env("PLIMSOLL_EMBEDDED_IMAGE", &image).env(EMBEDDED_PROBE, dir.join("plimsoll-probe"));
+    must(cli.args(["-p", "plimsoll-cli", "--bin", "plimsoll"]))?;
     Ok(Built { dir })
+}
+
+/// Names the probe for the build of `plimsoll`.
+pub(crate) const EMBEDDED_PROBE: &str = "PLIMSOLL_EMBEDDED_PROBE";
+
+/// The judge's probe alone, static as it has to be: what tests need of a release.
+pub(crate) fn probe() -> Result<PathBuf> {
+    let target = host()?;
+    must(static_build(&target).args(["-p", "plimsoll-conformance", "--bin", "plimsoll-probe"]))?;
+    Ok(root().join("target").join(target).join("release/plimsoll-probe"))
 }
 
 fn static_build(target: &str) -> std::process::Command {

@@ -1,5 +1,7 @@
 //! What was typed. Man pages and completions are made from these types.
 
+pub mod conformance;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -54,6 +56,8 @@ pub enum Command {
     Unpack(Unpack),
     /// Make a bundle that any OCI runtime can run.
     Bundle(Box<Bundle>),
+    /// Judge OCI implementations by the requirements of the specifications.
+    Conformance(conformance::Conformance),
 }
 
 /// `run`.

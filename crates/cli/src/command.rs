@@ -1,5 +1,6 @@
 //! The verbs, one file each where there is more than a call.
 
+mod conformance;
 mod exec;
 mod image;
 mod options;
@@ -15,6 +16,10 @@ use crate::context::Context;
 
 /// Does what was asked for.
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
+    if let Command::Conformance(verb) = &arguments.command {
+        // The judge needs no store.
+        return conformance::run(verb);
+    }
     if matches!(arguments.command, Command::Run(_)) && rustix::process::geteuid().is_root() {
         // Before the store is opened: what is opened outside a mount namespace cannot be mounted in it.
         run::private_mounts()?;
@@ -32,6 +37,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Inspect(verb) => image::inspect(&context, &verb),
         Command::Unpack(verb) => image::unpack(&context, &verb),
         Command::Bundle(verb) => image::bundle(&context, &verb),
+        Command::Conformance(verb) => conformance::run(&verb),
     }
 }
 

@@ -9,6 +9,7 @@ mod flags;
 pub mod bpf;
 pub mod capability;
 pub mod fs;
+pub mod inspect;
 pub mod mount;
 pub mod net;
 pub mod process;

@@ -1,0 +1,230 @@
+//! What a case has seen, as a JSON object, and the judges that look at it.
+//!
+//! A judge names a place by its JSON pointer. Where nothing stands there, the subject has not shown what it
+//! had to: that is a failure, and the observation says which operation went wrong on the way.
+
+use serde_json::{Map, Value};
+
+use crate::verdict::{Judgement, Reason};
+
+/// The record of one case.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Evidence(pub Map<String, Value>);
+
+/// Looks at evidence and says what holds.
+pub type Judge = Box<dyn Fn(&Evidence) -> Judgement + Send + Sync>;
+
+impl Evidence {
+    /// Writes `value` down as `name`, in place of what stood there.
+    pub fn record(&mut self, name: &str, value: impl Into<Value>) {
+        self.0.insert(name.to_owned(), value.into());
+    }
+
+    /// What stands at `pointer`; the empty pointer is nothing.
+    pub fn at(&self, pointer: &str) -> Option<&Value> {
+        let (name, rest) = match pointer.strip_prefix('/')?.split_once('/') {
+            Some((name, rest)) => (name, Some(rest)),
+            None => (pointer.get(1..)?, None),
+        };
+        let value = self.0.get(&name.replace("~1", "/").replace("~0", "~"))?;
+        match rest {
+            Some(rest) => value.pointer(&format!("/{rest}")),
+            None => Some(value),
+        }
+    }
+
+    /// The evidence in a stored record; what is no object holds nothing.
+    pub fn from_record(value: &plimsoll_spec::json::Value) -> Evidence {
+        match serde_json::to_value(value) {
+            Ok(Value::Object(members)) => Evidence(members),
+            _ => Evidence::default(),
+        }
+    }
+
+    /// As it is stored.
+    pub fn to_record(&self) -> plimsoll_spec::json::Value {
+        convert(&Value::Object(self.0.clone()))
+    }
+
+    /// What stands at `pointer`, for an observation.
+    pub fn show(&self, pointer: &str) -> String {
+        match self.at(pointer) {
+            Some(value) => clip(&value.to_string()),
+            None => match self.first_failure() {
+                Some(failure) => format!("nothing at {pointer}: {failure}"),
+                None => format!("nothing at {pointer}"),
+            },
+        }
+    }
+
+    /// The first operation that went wrong, in words.
+    fn first_failure(&self) -> Option<String> {
+        let operations = self.0.get("operations")?.as_array()?;
+        let failed = operations.iter().find(|ran| ran.get("exit").and_then(Value::as_i64) != Some(0))?;
+        Some(describe(failed))
+    }
+}
+
+fn convert(value: &Value) -> plimsoll_spec::json::Value {
+    use plimsoll_spec::json::Value as Stored;
+    match value {
+        Value::Null => Stored::Null,
+        Value::Bool(value) => Stored::Bool(*value),
+        Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(number), _) => Stored::Unsigned(number),
+            (None, Some(number)) => Stored::Negative(number),
+            (None, None) => Stored::Float(number.as_f64().unwrap_or_default()),
+        },
+        Value::String(text) => Stored::String(text.clone()),
+        Value::Array(values) => Stored::Array(values.iter().map(convert).collect()),
+        Value::Object(members) => {
+            Stored::Object(members.iter().map(|(name, value)| (name.clone(), convert(value))).collect())
+        }
+    }
+}
+
+/// One recorded operation in words.
+pub(crate) fn describe(ran: &Value) -> String {
+    let name = ran.get("operation").and_then(Value::as_str).unwrap_or("operation");
+    let said = ran.get("stderr").and_then(Value::as_str).unwrap_or_default();
+    let said = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("and said nothing");
+    if ran.get("timedOut") == Some(&Value::Bool(true)) {
+        return format!("{name} did not return in time");
+    }
+    match ran.get("exit").and_then(Value::as_i64) {
+        Some(code) => clip(&format!("{name} exited with {code}: {}", said.trim())),
+        None => clip(&format!("{name} was killed by a signal: {}", said.trim())),
+    }
+}
+
+/// Observations are for people: what is longer than this is in the evidence itself.
+const SHOWN: usize = 400;
+
+fn clip(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((at, _)) => format!("{}...", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// Judges that many rules share.
+pub mod judge {
+    use super::*;
+
+    /// `pointer` has the value `want`.
+    pub fn equals(pointer: &str, want: impl Into<Value>) -> Judge {
+        let (pointer, want) = (pointer.to_owned(), want.into());
+        Box::new(move |evidence| {
+            let holds = evidence.at(&pointer) == Some(&want);
+            Judgement::of(holds, format!("{pointer} is {want}"), evidence.show(&pointer))
+        })
+    }
+
+    /// `pointer` has a value, and it is not `other`.
+    pub fn is_not(pointer: &str, other: impl Into<Value>) -> Judge {
+        let (pointer, other) = (pointer.to_owned(), other.into());
+        Box::new(move |evidence| {
+            let holds = evidence.at(&pointer).is_some_and(|value| *value != other);
+            Judgement::of(holds, format!("{pointer} is not {other}"), evidence.show(&pointer))
+        })
+    }
+
+    /// Both places have one value.
+    pub fn same(left: &str, right: &str) -> Judge {
+        let (left, right) = (left.to_owned(), right.to_owned());
+        Box::new(move |evidence| {
+            let holds = evidence.at(&left).is_some() && evidence.at(&left) == evidence.at(&right);
+            let observed = format!("{} and {}", evidence.show(&left), evidence.show(&right));
+            Judgement::of(holds, format!("{left} equals {right}"), observed)
+        })
+    }
+
+    /// Both places have a value, and they are not the same.
+    pub fn differ(left: &str, right: &str) -> Judge {
+        let (left, right) = (left.to_owned(), right.to_owned());
+        Box::new(move |evidence| {
+            let holds = match (evidence.at(&left), evidence.at(&right)) {
+                (Some(left), Some(right)) => left != right,
+                _ => false,
+            };
+            let observed = format!("{} and {}", evidence.show(&left), evidence.show(&right));
+            Judgement::of(holds, format!("{left} differs from {right}"), observed)
+        })
+    }
+
+    /// The value at `pointer` satisfies `test`, which `expected` describes.
+    pub fn satisfies(
+        pointer: &str,
+        expected: &str,
+        test: impl Fn(&Value) -> bool + Send + Sync + 'static,
+    ) -> Judge {
+        let (pointer, expected) = (pointer.to_owned(), expected.to_owned());
+        Box::new(move |evidence| {
+            let holds = evidence.at(&pointer).is_some_and(&test);
+            Judgement::of(holds, format!("{pointer} {expected}"), evidence.show(&pointer))
+        })
+    }
+
+    /// Every judge is content; the first that is not speaks.
+    pub fn all(judges: Vec<Judge>) -> Judge {
+        Box::new(move |evidence| {
+            let mut last = Judgement::inconclusive("there is nothing to judge");
+            for judge in &judges {
+                last = judge(evidence);
+                if last.verdict != crate::Verdict::Pass {
+                    break;
+                }
+            }
+            last
+        })
+    }
+
+    /// `judge`, unless `pointer` is `null` or absent: then the row is skipped for `reason`.
+    pub fn where_present(pointer: &str, reason: Reason, why: &str, judge: Judge) -> Judge {
+        let (pointer, why) = (pointer.to_owned(), why.to_owned());
+        Box::new(move |evidence| match evidence.at(&pointer) {
+            None | Some(Value::Null) => Judgement::skip(reason, why.as_str()),
+            Some(_) => judge(evidence),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::Verdict;
+
+    fn evidence() -> Evidence {
+        let mut evidence = Evidence::default();
+        evidence.record("probe", json!({"pid": 1, "a/b": [7]}));
+        evidence.record("operations", json!([{"operation": "create", "exit": 0}, {"operation": "start", "exit": 1, "stderr": "x\nno way\n"}]));
+        evidence
+    }
+
+    #[test]
+    fn places_are_named_by_pointers() {
+        let evidence = evidence();
+        assert_eq!(evidence.at("/probe/pid"), Some(&json!(1)));
+        assert_eq!(evidence.at("/probe/a~1b/0"), Some(&json!(7)));
+        assert_eq!((evidence.at(""), evidence.at("/nothing"), evidence.at("/probe/x")), (None, None, None));
+        assert_eq!(evidence.show("/nothing"), "nothing at /nothing: start exited with 1: no way");
+    }
+
+    #[test]
+    fn what_is_absent_never_passes() {
+        let evidence = evidence();
+        for judge in [
+            judge::equals("/no", 1),
+            judge::is_not("/no", 1),
+            judge::same("/no", "/no"),
+            judge::differ("/no", "/probe"),
+            judge::satisfies("/no", "is anything", |_| true),
+        ] {
+            assert_eq!(judge(&evidence).verdict, Verdict::Fail);
+        }
+        assert_eq!(judge::equals("/probe/pid", 1)(&evidence).verdict, Verdict::Pass);
+        assert_eq!(judge::all(Vec::new())(&evidence).verdict, Verdict::Inconclusive);
+    }
+}

@@ -1,0 +1,258 @@
+//! What a run has found, in a form that can be stored, compared, signed and judged again.
+//!
+//! The document is canonical JSON: members sorted, no spaces. Reading one is reading hostile input: it goes
+//! through [`plimsoll_spec::json`] with its limits.
+
+use std::collections::BTreeMap;
+
+use plimsoll_spec::json::{self, Limits, Value, wire_enum, wire_object};
+
+use crate::case::Case;
+use crate::error::{Error, Kind, Result};
+use crate::evidence::Evidence;
+use crate::requirement::{Area, Registry, Requirement};
+use crate::verdict::{Judgement, Reason, Verdict};
+
+wire_enum! {
+    /// Whether a profile's rows all hold.
+    pub enum Conformance {
+        /// Every binding row passes.
+        Conformant = "conformant",
+        /// No binding row fails, but one could not be judged.
+        Inconclusive = "inconclusive",
+        /// A binding row fails.
+        NonConformant = "non-conformant",
+    }
+}
+
+wire_object! {
+    /// A whole run.
+    pub struct Results {
+        /// 1.
+        pub format: u32 = "format" required,
+        /// What judged.
+        pub suite: Suite = "suite" required,
+        /// What was judged.
+        pub subject: SubjectRecord = "subject" required,
+        /// Where.
+        pub environment: BTreeMap<String, String> = "environment",
+        /// How.
+        pub settings: BTreeMap<String, String> = "settings",
+        /// What was done and seen.
+        pub cases: Vec<CaseRecord> = "cases",
+        /// What follows from it, a row each, in the order of the registry.
+        pub rows: Vec<RowRecord> = "rows",
+        /// And for each profile.
+        pub profiles: Vec<ProfileRecord> = "profiles",
+    }
+
+    /// Identifies the judge.
+    pub struct Suite {
+        /// Its version.
+        pub version: String = "version" required,
+        /// Digest of its program.
+        pub binary: String = "binary" required,
+        /// Digest of its registry.
+        pub registry: String = "registry" required,
+    }
+
+    /// Identifies the subject.
+    pub struct SubjectRecord {
+        /// `runtime`, `image`, `unpacker`, `converter` or `digest`.
+        pub kind: String = "kind" required,
+        /// What it calls itself.
+        pub name: String = "name" required,
+        /// Its version, as it says itself.
+        pub version: String = "version",
+        /// Digest of its program, or of the image.
+        pub digest: String = "digest" required,
+    }
+
+    /// One case.
+    pub struct CaseRecord {
+        /// `family/what`.
+        pub name: String = "name" required,
+        /// What was seen.
+        pub evidence: Value = "evidence" required,
+        /// Why there is none.
+        pub obstacle: Option<JudgementRecord> = "obstacle",
+        /// How long it took.
+        pub milliseconds: u64 = "milliseconds",
+    }
+
+    /// One row.
+    pub struct RowRecord {
+        /// The requirement.
+        pub id: String = "id" required,
+        /// The outcome: the weightiest of the judgements.
+        pub verdict: Verdict = "verdict" required,
+        /// Why it was skipped.
+        pub reason: Option<Reason> = "reason",
+        /// What each rule says.
+        pub judgements: Vec<JudgementRecord> = "judgements",
+    }
+
+    /// What one rule says.
+    pub struct JudgementRecord {
+        /// The case whose evidence it looked at.
+        pub case: String = "case" required,
+        /// The outcome.
+        pub verdict: Verdict = "verdict" required,
+        /// Why it was skipped.
+        pub reason: Option<Reason> = "reason",
+        /// What the row demands.
+        pub expected: String = "expected",
+        /// What was seen.
+        pub observed: String = "observed",
+    }
+
+    /// One profile.
+    pub struct ProfileRecord {
+        /// Its name in the registry.
+        pub name: String = "name" required,
+        /// The outcome.
+        pub verdict: Conformance = "verdict" required,
+        /// How many binding rows have which verdict.
+        pub counts: BTreeMap<String, u64> = "counts",
+    }
+}
+
+/// The only form that there is.
+pub const FORMAT: u32 = 1;
+
+/// Results hold whole transcripts: larger than any document of an image, but not without end.
+const LIMITS: Limits = Limits { size: 256 << 20, depth: 64 };
+
+impl JudgementRecord {
+    pub(crate) fn new(case: &str, judgement: Judgement) -> JudgementRecord {
+        let Judgement { verdict, reason, expected, observed } = judgement;
+        JudgementRecord {
+            case: case.to_owned(),
+            verdict,
+            reason,
+            expected,
+            observed,
+            extra: json::Object::new(),
+        }
+    }
+}
+
+impl Results {
+    /// Reads results, which anybody may have written.
+    ///
+    /// # Errors
+    /// [`Kind::Document`] where they are malformed, too large, or of another format.
+    pub fn parse(text: &[u8]) -> Result<Results> {
+        let results: Results = json::from_slice_within(text, LIMITS)
+            .map_err(|e| Error::because(Kind::Document, "parse results", e))?;
+        match results.format {
+            FORMAT => Ok(results),
+            other => {
+                let why = format!("results of format {other}, this program knows {FORMAT}");
+                Err(Error::new(Kind::Document, why))
+            }
+        }
+    }
+
+    /// The canonical bytes.
+    pub fn to_vec(&self) -> Vec<u8> {
+        json::to_vec(self)
+    }
+
+    /// The row `id`.
+    pub fn row(&self, id: &str) -> Option<&RowRecord> {
+        self.rows.iter().find(|row| row.id == id)
+    }
+
+    /// Rows by verdict.
+    pub fn counts(&self) -> BTreeMap<Verdict, usize> {
+        let mut counts = BTreeMap::new();
+        for row in &self.rows {
+            *counts.entry(row.verdict).or_default() += 1;
+        }
+        counts
+    }
+
+    /// The exit code of a run: 0 conformant, 1 a row fails, 3 the harness failed, 4 nothing fails but a
+    /// binding row could not be judged. (2 is for a selection that is empty or makes no sense.)
+    ///
+    /// A SHOULD that does not hold is shown, and decides nothing.
+    pub fn exit_code(&self, registry: &Registry) -> u8 {
+        let fails = |row: &RowRecord| {
+            row.verdict == Verdict::Fail
+                && registry
+                    .row(&row.id)
+                    .is_ok_and(|known| known.level.is_binding() || known.level == crate::Level::Consequence)
+        };
+        if self.rows.iter().any(fails) {
+            1
+        } else if self.rows.iter().any(|row| row.verdict == Verdict::Error) {
+            3
+        } else if self.profiles.iter().any(|profile| profile.verdict != Conformance::Conformant) {
+            4
+        } else {
+            0
+        }
+    }
+}
+
+/// Judges what cases have seen: one record for every row of `area` and `version` that a case has a rule for.
+///
+/// `records` of cases that the suite does not know are ignored, so evidence of an older suite can be judged
+/// by a newer one.
+pub fn judge_all<S>(
+    registry: &Registry,
+    area: Area,
+    version: &str,
+    suite: &[Case<S>],
+    records: &[CaseRecord],
+) -> Vec<RowRecord> {
+    let mut said: BTreeMap<&str, Vec<JudgementRecord>> = BTreeMap::new();
+    let by_name: BTreeMap<&str, &Case<S>> = suite.iter().map(|case| (case.name.as_str(), case)).collect();
+    for record in records {
+        let Some(case) = by_name.get(record.name.as_str()) else { continue };
+        let evidence = Evidence::from_record(&record.evidence);
+        for rule in &case.rules {
+            let judgement = match &record.obstacle {
+                Some(obstacle) => JudgementRecord { case: case.name.clone(), ..obstacle.clone() },
+                None => JudgementRecord::new(&case.name, (rule.judge)(&evidence)),
+            };
+            said.entry(rule.requirement).or_default().push(judgement);
+        }
+    }
+    let wanted = |row: &&Requirement| row.area == area && row.is_in(version);
+    let rows = registry.rows().iter().filter(wanted);
+    rows.filter_map(|row| said.remove(row.id).map(|judgements| weigh(row.id, judgements))).collect()
+}
+
+/// The weightiest judgement decides.
+fn weigh(id: &str, judgements: Vec<JudgementRecord>) -> RowRecord {
+    let weightiest = judgements.iter().max_by_key(|judgement| judgement.verdict);
+    let (verdict, reason) =
+        weightiest.map_or((Verdict::Inconclusive, None), |judgement| (judgement.verdict, judgement.reason));
+    RowRecord { id: id.to_owned(), verdict, reason, judgements, extra: json::Object::new() }
+}
+
+/// What the rows mean for each profile that has binding rows among them.
+pub fn profiles(registry: &Registry, rows: &[RowRecord]) -> Vec<ProfileRecord> {
+    let mut found: BTreeMap<&str, BTreeMap<String, u64>> = BTreeMap::new();
+    for row in rows {
+        let Ok(known) = registry.row(&row.id) else { continue };
+        if known.level.is_binding() {
+            let counts = found.entry(known.profile).or_default();
+            *counts.entry(row.verdict.as_str().to_owned()).or_default() += 1;
+        }
+    }
+    let record = |(name, counts): (&str, BTreeMap<String, u64>)| {
+        let any = |verdicts: &[Verdict]| verdicts.iter().any(|verdict| counts.contains_key(verdict.as_str()));
+        let verdict = if any(&[Verdict::Fail]) {
+            Conformance::NonConformant
+        } else if any(&[Verdict::Error, Verdict::Inconclusive, Verdict::Skip]) {
+            Conformance::Inconclusive
+        } else {
+            Conformance::Conformant
+        };
+        ProfileRecord { name: name.to_owned(), verdict, counts, extra: json::Object::new() }
+    };
+    found.into_iter().map(record).collect()
+}

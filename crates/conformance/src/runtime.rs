@@ -1,0 +1,22 @@
+//! The runtime subject: any OCI runtime, driven by its command line.
+//!
+//! Every case runs in a worker process of its own, which is the reaper of everything the subject starts,
+//! has a mount namespace of its own, and is killed with all that descends from it when its time is over.
+//! Judging happens outside of containers; inside, a probe reports facts.
+
+mod cases;
+mod host;
+mod ran;
+mod run;
+mod settings;
+mod stage;
+mod subject;
+mod worker;
+
+pub use cases::suite;
+pub use ran::Ran;
+pub use run::{Progress, Request, run};
+pub use settings::{CgroupDriver, Settings};
+pub use stage::{Container, Stage};
+pub use subject::{Dialect, Subject};
+pub use worker::work;

@@ -1,0 +1,18 @@
+//! The suite of runtimes, a family a file.
+//!
+//! A case does something on its [`Stage`] and judges nothing; its rules look at the evidence. What a case
+//! needs of the machine it checks itself, and gives an [`Obstacle`](crate::Obstacle) where it is missing. A
+//! rule must be able to fail, and must not demand more than the sentence it stands for: a wrong FAIL is the
+//! worst that this suite can do. Where the specification leaves a choice, every choice passes.
+
+mod control;
+
+use crate::case::Case;
+
+use super::stage::Stage;
+
+/// Every case.
+pub fn suite() -> Vec<Case<Stage>> {
+    let families = [control::cases()];
+    families.into_iter().flatten().collect()
+}

@@ -1,0 +1,378 @@
+//! A whole run: workers side by side, each with a limit of time, and the results of all of them.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::os::fd::AsFd as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use plimsoll_spec::json;
+use plimsoll_sys::signal;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+
+use crate::case::{Case, Obstacle};
+use crate::error::{Context as _, Error, Kind, Result};
+use crate::evidence::describe;
+use crate::requirement::{Area, Registry};
+use crate::results::{
+    CaseRecord, FORMAT, JudgementRecord, Results, SubjectRecord, Suite, judge_all, profiles,
+};
+
+use super::host;
+use super::settings::{CgroupDriver, Settings};
+use super::stage::Stage;
+use super::subject::{Subject, digest_of};
+
+/// The case that everything else builds on: where it does not pass, nothing can be said.
+const CONTROL: &str = "control/minimal";
+
+/// Most bytes of one worker's record.
+const RECORD_LIMIT: usize = 64 << 20;
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Who is judged.
+    pub subject: Subject,
+    /// By which version of the specification.
+    pub version: String,
+    /// Cases, rows or profiles by name, or the beginning of a case's or row's name; everything where empty.
+    pub only: Vec<String>,
+    /// How many workers at a time.
+    pub jobs: usize,
+    /// Who makes cgroups.
+    pub cgroup_driver: CgroupDriver,
+    /// Whether workers see cgroup v2 alone.
+    pub only_cgroup2: bool,
+    /// The probe's file.
+    pub probe: PathBuf,
+    /// Program and arguments that start a worker; name and number of the case are added.
+    pub worker: Vec<OsString>,
+    /// Most time of one case.
+    pub patience: Duration,
+}
+
+/// Told as cases end: how many have, of how many, and the name of the last.
+pub type Progress<'a> = &'a mut dyn FnMut(usize, usize, &str);
+
+/// Runs what `request` selects and judges it.
+///
+/// # Errors
+/// [`Kind::Request`] where the selection is empty, [`Kind::Environment`] where workers cannot be started or
+/// the run was interrupted.
+pub fn run(request: &Request, registry: &Registry, progress: Progress<'_>) -> Result<Results> {
+    let suite = super::cases::suite();
+    let selected = select(request, registry, &suite)?;
+    let place =
+        tempfile::Builder::new().prefix("plimsoll-conformance-").tempdir().context(|| "make a folder")?;
+    // Others may have to look into bundles: processes of containers that run as ordinary users.
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(place.path(), open).context(|| "open the folder")?;
+    let probe = place.path().join("probe");
+    std::fs::copy(&request.probe, &probe)
+        .context(|| format!("copy the probe {}", request.probe.display()))?;
+    let folder = place.path().file_name().and_then(|name| name.to_str()).unwrap_or("run");
+    let settings = Settings {
+        subject: request.subject.clone(),
+        version: request.version.clone(),
+        probe,
+        place: place.path().to_owned(),
+        mark: format!("plimsoll-judge-{}", folder.rsplit('-').next().unwrap_or("run")),
+        cgroup_driver: request.cgroup_driver,
+        only_cgroup2: request.only_cgroup2,
+        patience: 10_000,
+    };
+    let mut pool = Pool::new(request, &settings)?;
+    let names: Vec<&str> =
+        std::iter::once(CONTROL).chain(selected.iter().copied().filter(|name| *name != CONTROL)).collect();
+    let mut records = pool.run(&names[..1], 0, names.len(), progress)?;
+    let broken = records.first().and_then(control_failure);
+    match broken {
+        // Not even the control is a failure then: it may be this host that the subject was not made for.
+        Some(why) => {
+            let obstacle = Obstacle::Inconclusive(why);
+            let judgement = || Some(JudgementRecord::new(CONTROL, obstacle.judgement()));
+            records.iter_mut().for_each(|record| record.obstacle = judgement());
+            records.extend(names[1..].iter().map(|name| unjudged(name, &obstacle)));
+        }
+        None => records.extend(pool.run(&names[1..], 1, names.len(), progress)?),
+    }
+    records.sort_by(|left, right| left.name.cmp(&right.name));
+    let version = pool.version(&settings);
+    let rows = judge_all(registry, Area::Runtime, &request.version, &suite, &records);
+    let profiles = profiles(registry, &rows);
+    Ok(Results {
+        format: FORMAT,
+        suite: Suite {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            binary: digest_of(std::path::Path::new("/proc/self/exe"))?.to_string(),
+            registry: Registry::digest().to_string(),
+            extra: json::Object::new(),
+        },
+        subject: SubjectRecord {
+            kind: "runtime".to_owned(),
+            name: request.subject.dialect.name.clone(),
+            version,
+            digest: request.subject.digest()?.to_string(),
+            extra: json::Object::new(),
+        },
+        environment: environment(request),
+        settings: BTreeMap::from([
+            ("spec".to_owned(), request.version.clone()),
+            ("selection".to_owned(), request.only.join(" ")),
+            ("jobs".to_owned(), request.jobs.to_string()),
+        ]),
+        cases: records,
+        rows,
+        profiles,
+        extra: json::Object::new(),
+    })
+}
+
+/// The names of the cases that `request` asks for.
+fn select<'a>(request: &Request, registry: &Registry, suite: &'a [Case<Stage>]) -> Result<Vec<&'a str>> {
+    let matches = |case: &&Case<Stage>| {
+        request.only.is_empty()
+            || request.only.iter().any(|wanted| {
+                case.name.starts_with(wanted.as_str())
+                    || case.rules.iter().any(|rule| {
+                        rule.requirement.starts_with(wanted.as_str())
+                            || registry.row(rule.requirement).is_ok_and(|row| row.profile == wanted)
+                    })
+            })
+    };
+    let names: Vec<_> = suite.iter().filter(matches).map(|case| case.name.as_str()).collect();
+    if names.is_empty() {
+        let why = format!("nothing is selected by {}", request.only.join(" "));
+        return Err(Error::new(Kind::Request, why));
+    }
+    Ok(names)
+}
+
+/// Why the control failed, if it did.
+fn control_failure(record: &CaseRecord) -> Option<String> {
+    if let Some(obstacle) = &record.obstacle {
+        return Some(format!("the minimal container could not be tried: {}", obstacle.observed));
+    }
+    let evidence = crate::Evidence::from_record(&record.evidence);
+    let exit = evidence.at("/minimal/exit/code").or_else(|| evidence.at("/minimal/exit/unknown"));
+    if exit.is_some_and(|code| code == 0 || code == true) && evidence.at("/minimal/report/pid").is_some() {
+        return None;
+    }
+    let operations = evidence.at("/operations").and_then(|list| list.as_array()).cloned().unwrap_or_default();
+    let failed = operations.iter().find(|ran| ran.get("exit").and_then(serde_json::Value::as_i64) != Some(0));
+    let why = failed.map_or_else(|| "its program reported nothing".to_owned(), describe);
+    Some(format!("the minimal container does not run: {why}"))
+}
+
+fn unjudged(name: &str, obstacle: &Obstacle) -> CaseRecord {
+    CaseRecord {
+        name: name.to_owned(),
+        evidence: json::Value::Object(json::Object::new()),
+        obstacle: Some(JudgementRecord::new(name, obstacle.judgement())),
+        milliseconds: 0,
+        extra: json::Object::new(),
+    }
+}
+
+fn environment(request: &Request) -> BTreeMap<String, String> {
+    let uname = rustix::system::uname();
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let cgroup = if request.only_cgroup2 || std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+    {
+        "v2"
+    } else if std::path::Path::new("/sys/fs/cgroup/unified/cgroup.controllers").exists() {
+        "hybrid"
+    } else {
+        "v1"
+    };
+    let user = if rustix::process::geteuid().is_root() { "root" } else { "rootless" };
+    let driver = match request.cgroup_driver {
+        CgroupDriver::Cgroupfs => "cgroupfs",
+        CgroupDriver::Systemd => "systemd",
+    };
+    let members = [
+        ("kernel", uname.release().to_string_lossy().into_owned()),
+        ("architecture", uname.machine().to_string_lossy().into_owned()),
+        ("cgroup", cgroup.to_owned()),
+        ("cgroupDriver", driver.to_owned()),
+        ("lsm", read("/sys/kernel/security/lsm")),
+        ("user", user.to_owned()),
+        ("processors", std::thread::available_parallelism().map_or(1, std::num::NonZero::get).to_string()),
+    ];
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// A worker at work.
+struct Job {
+    name: String,
+    index: usize,
+    child: Child,
+    pidfd: std::os::fd::OwnedFd,
+    output: std::fs::File,
+    end: Instant,
+}
+
+impl Job {
+    fn pid(&self) -> i32 {
+        Pid::from_child(&self.child).as_raw_nonzero().get()
+    }
+}
+
+/// The workers, and what ends them early.
+struct Pool<'a> {
+    request: &'a Request,
+    settings: &'a Settings,
+    interrupts: std::os::fd::OwnedFd,
+}
+
+impl Pool<'_> {
+    fn new<'a>(request: &'a Request, settings: &'a Settings) -> Result<Pool<'a>> {
+        // What a killed worker leaves comes to this process, and is ended by it.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .context(|| "become the reaper of orphans")?;
+        let interrupts = signal::block_and_watch().context(|| "watch signals")?;
+        Ok(Pool { request, settings, interrupts })
+    }
+
+    /// Runs the cases `names`, of which `done` of `total` are over already.
+    fn run(
+        &mut self,
+        names: &[&str],
+        done: usize,
+        total: usize,
+        progress: Progress<'_>,
+    ) -> Result<Vec<CaseRecord>> {
+        let mut waiting = names.iter().enumerate();
+        let mut jobs: Vec<Job> = Vec::new();
+        let mut records = Vec::with_capacity(names.len());
+        loop {
+            while jobs.len() < self.request.jobs.max(1)
+                && let Some((at, name)) = waiting.next()
+            {
+                jobs.push(self.start(name, done + at)?);
+            }
+            if jobs.is_empty() {
+                return Ok(records);
+            }
+            if self.wait(&jobs)? {
+                jobs.into_iter().for_each(|job| drop(self.end(job, &[])));
+                host::kill_orphans(&[]);
+                return Err(Error::new(
+                    Kind::Environment,
+                    "interrupted; what was running is ended and removed",
+                ));
+            }
+            let now = Instant::now();
+            let (over, running): (Vec<_>, Vec<_>) =
+                jobs.into_iter().partition(|job| job.end <= now || has_ended(&job.pidfd));
+            jobs = running;
+            let workers: Vec<i32> = jobs.iter().map(Job::pid).collect();
+            for job in over {
+                let name = job.name.clone();
+                records.push(self.end(job, &workers)?);
+                progress(done + records.len(), total, &name);
+            }
+        }
+    }
+
+    fn start(&self, name: &str, index: usize) -> Result<Job> {
+        let context = || format!("start a worker for {name}");
+        let (program, arguments) = self
+            .request
+            .worker
+            .split_first()
+            .ok_or_else(|| Error::new(Kind::Request, "no program is named that starts a worker"))?;
+        let output = tempfile::tempfile().context(context)?;
+        let mut command = Command::new(program);
+        command.args(arguments).arg(name).arg(index.to_string()).stdin(Stdio::piped());
+        command.stdout(output.try_clone().context(context)?).process_group(0);
+        plimsoll_sys::process::die_with_parent(&mut command);
+        let mut child = command.spawn().context(context)?;
+        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).context(context)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A worker that dies before it reads says so by its exit.
+            let _ = stdin.write_all(self.settings.to_json().to_string().as_bytes());
+        }
+        Ok(Job {
+            name: name.to_owned(),
+            index,
+            child,
+            pidfd,
+            output,
+            end: Instant::now() + self.request.patience,
+        })
+    }
+
+    /// Waits until a worker ends or its time is over; whether the run is interrupted.
+    fn wait(&self, jobs: &[Job]) -> Result<bool> {
+        let next = jobs.iter().map(|job| job.end).min().unwrap_or_else(Instant::now);
+        let left = next.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        let mut watched = vec![PollFd::new(&self.interrupts, PollFlags::IN)];
+        watched.extend(jobs.iter().map(|job| PollFd::new(&job.pidfd, PollFlags::IN)));
+        match poll(&mut watched, Some(&left)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(Error::because(Kind::Environment, "wait for workers", e)),
+        }
+        const ENDING: [i32; 4] = [1, 2, 3, 15];
+        while let Some(number) = signal::next(&self.interrupts).context(|| "read a signal")? {
+            if ENDING.contains(&number) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes the record of a worker that has ended, or ends it and says so; `workers` go on.
+    fn end(&self, mut job: Job, workers: &[i32]) -> Result<CaseRecord> {
+        let in_time = has_ended(&job.pidfd);
+        if !in_time {
+            // It may end by itself at this moment.
+            let _ = kill_process_group(Pid::from_child(&job.child), Signal::KILL);
+        }
+        let status = job.child.wait().context(|| "wait for a worker")?;
+        let text = super::ran::contents(&job.output, RECORD_LIMIT);
+        if in_time && status.success() {
+            match json::from_slice_within(&text, json::Limits { size: RECORD_LIMIT, depth: 64 }) {
+                Ok(record) => return Ok(record),
+                Err(e) => {
+                    let error = Error::because(Kind::Suite, "read a worker's record", e);
+                    return Ok(unjudged(&job.name, &Obstacle::Harness(error)));
+                }
+            }
+        }
+        host::kill_orphans(workers);
+        let mark = format!("{}-{}", self.settings.mark, job.index);
+        host::remove_cgroups(&mark);
+        let obstacle = match in_time {
+            true => Obstacle::Harness(Error::new(Kind::Environment, format!("a worker ended by {status}"))),
+            false => Obstacle::Inconclusive(format!(
+                "the case took longer than {} s",
+                self.request.patience.as_secs()
+            )),
+        };
+        Ok(unjudged(&job.name, &obstacle))
+    }
+
+    /// What the subject says its version is.
+    fn version(&self, settings: &Settings) -> String {
+        let arguments = settings.subject.dialect.arguments("version", &[]).unwrap_or_default();
+        let line = settings.subject.command(arguments);
+        let Some((program, arguments)) = line.split_first() else { return String::new() };
+        let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+        let text =
+            output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        text.lines().next().unwrap_or_default().chars().take(200).collect()
+    }
+}
+
+fn has_ended(pidfd: &std::os::fd::OwnedFd) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut watched = [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)];
+    matches!(poll(&mut watched, Some(&now)), Ok(ready) if ready > 0)
+}
