@@ -85,6 +85,9 @@ fn convert(value: &Value) -> plimsoll_spec::json::Value {
 
 /// One recorded operation in words.
 pub(crate) fn describe(ran: &Value) -> String {
+    if ran.get("exit").and_then(Value::as_i64) == Some(0) {
+        return "it succeeded".to_owned();
+    }
     let name = ran.get("operation").and_then(Value::as_str).unwrap_or("operation");
     let said = ran.get("stderr").and_then(Value::as_str).unwrap_or_default();
     let said = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("and said nothing");
@@ -177,6 +180,76 @@ pub mod judge {
             }
             last
         })
+    }
+
+    /// The attempt at `pointer` was refused by `create` itself, and left no container.
+    pub fn refused(pointer: &str) -> Judge {
+        refusal(pointer, "create", |evidence, pointer| failed(evidence, &format!("{pointer}/create")))
+    }
+
+    /// The attempt at `pointer` was refused by `create` or by `start`; its program did not run.
+    pub fn refused_by_start(pointer: &str) -> Judge {
+        refusal(pointer, "create or start", |evidence, pointer| {
+            let ran = evidence.at(&format!("{pointer}/ran")) != Some(&Value::Bool(false));
+            let operation = |name: &str| failed(evidence, &format!("{pointer}/{name}"));
+            !ran && (operation("create") || operation("start"))
+        })
+    }
+
+    fn refusal(
+        pointer: &str,
+        by: &'static str,
+        holds: impl Fn(&Evidence, &str) -> bool + Send + Sync + 'static,
+    ) -> Judge {
+        let pointer = pointer.to_owned();
+        Box::new(move |evidence| {
+            let expected = format!("{pointer}: {by} fails, and there is no container then");
+            let created = failed(evidence, &format!("{pointer}/create"));
+            // A container that was refused by its start alone may be there, stopped, until it is deleted.
+            let gone = !created || failed(evidence, &format!("{pointer}/state"));
+            let observed = ["create", "start", "state"].map(|name| {
+                let place = format!("{pointer}/{name}");
+                match evidence.at(&place) {
+                    None | Some(Value::Null) => format!("no {name}"),
+                    Some(ran) if ran.get("exit").and_then(Value::as_i64) == Some(0) => {
+                        format!("{name} succeeded")
+                    }
+                    Some(ran) => describe(ran),
+                }
+            });
+            Judgement::of(holds(evidence, &pointer) && gone, expected, observed.join("; "))
+        })
+    }
+
+    /// Whether the operation at `pointer` ended by itself, and not with success.
+    fn failed(evidence: &Evidence, pointer: &str) -> bool {
+        let Some(ran) = evidence.at(pointer) else { return false };
+        ran.get("timedOut") != Some(&Value::Bool(true))
+            && ran.get("exit").and_then(Value::as_i64).is_some_and(|code| code != 0)
+    }
+
+    /// The operation at `pointer` failed by itself.
+    pub fn fails(pointer: &str) -> Judge {
+        let pointer = pointer.to_owned();
+        Box::new(move |evidence| {
+            let observed = evidence.at(&pointer).map_or_else(|| evidence.show(&pointer), describe);
+            Judgement::of(failed(evidence, &pointer), format!("{pointer} fails"), observed)
+        })
+    }
+
+    /// The operation at `pointer` exited with 0.
+    pub fn succeeds(pointer: &str) -> Judge {
+        let pointer = pointer.to_owned();
+        Box::new(move |evidence| {
+            let exit = evidence.at(&format!("{pointer}/exit"));
+            let observed = evidence.at(&pointer).map_or_else(|| evidence.show(&pointer), describe);
+            Judgement::of(exit == Some(&Value::from(0)), format!("{pointer} succeeds"), observed)
+        })
+    }
+
+    /// Nothing was left on the host by what is recorded at `pointer`, and nothing taken from it.
+    pub fn nothing_left(pointer: &str) -> Judge {
+        satisfies(&format!("{pointer}/left"), "is empty", |left| left.as_array().is_some_and(Vec::is_empty))
     }
 
     /// `judge`, unless `pointer` is `null` or absent: then the row is skipped for `reason`.

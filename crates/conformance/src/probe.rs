@@ -66,6 +66,11 @@ pub fn frames(text: &str) -> Vec<Value> {
     whole.filter_map(report).collect()
 }
 
+/// The namespaces of `process`, a pid or `self`, by kind.
+pub fn namespaces(process: &str) -> std::collections::BTreeMap<String, String> {
+    facts::namespaces(process)
+}
+
 /// An outcome as results have it.
 fn outcome<T>(result: Result<T, rustix::io::Errno>, value: impl FnOnce(T) -> Value) -> Value {
     match result {

@@ -15,19 +15,28 @@ mod start;
 mod state;
 mod terminal;
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::args::{Flag, Order, Parsed, parse, switch, usage, value};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 
 /// What global flags say.
 #[derive(Debug)]
 pub(crate) struct Context {
     /// Where the state of containers is kept.
     pub root: PathBuf,
+    warnings: RefCell<Vec<Error>>,
+}
+
+impl Context {
+    /// Keeps what went wrong without stopping the command, to be said when it is over.
+    pub(crate) fn warn(&self, warnings: Vec<Error>) {
+        self.warnings.borrow_mut().extend(warnings);
+    }
 }
 
 /// One command.
@@ -206,7 +215,7 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
     }
 }
 
-type Failure = (crate::error::Error, u8);
+type Failure = (Error, u8);
 
 fn dispatch(raw: &[OsString], log: &mut log::Log) -> std::result::Result<ExitCode, Failure> {
     let plain = |error| (error, 1);
@@ -235,13 +244,21 @@ fn dispatch(raw: &[OsString], log: &mut log::Log) -> std::result::Result<ExitCod
     }
     if global.is_on("systemd-cgroup") {
         let why = "--systemd-cgroup is not supported yet: the systemd driver needs D-Bus, use cgroupfs";
-        return Err(own(crate::error::Error::new(Kind::Unsupported, why)));
+        return Err(own(Error::new(Kind::Unsupported, why)));
     }
     if command.seals {
         crate::sealed::ensure(raw).map_err(own)?;
     }
     let root = global.value("root").map_or_else(default_root, PathBuf::from);
-    (command.run)(&Context { root }, &parsed).map_err(own)
+    let context = Context { root, warnings: RefCell::default() };
+    let code = (command.run)(&context, &parsed).map_err(own)?;
+    for warning in context.warnings.take() {
+        let line = warning.chain();
+        log.warning(&line);
+        // As for a failure.
+        let _ = writeln!(std::io::stderr(), "plimsoll-runtime: warning: {line}");
+    }
+    Ok(code)
 }
 
 fn default_root() -> PathBuf {

@@ -244,15 +244,16 @@ impl Container {
         rustix::fs::fchmod(gate, GATE_READY).context(|| "ready the start fifo".to_owned())
     }
 
-    /// Opens the gate: the process executes its program.
-    pub(crate) fn open_gate(&self) -> Result<()> {
+    /// Opens the gate: the process executes its program. What is returned hangs up once it has, or is dead.
+    pub(crate) fn open_gate(&self) -> Result<OwnedFd> {
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let gate = match rustix::fs::openat(&self.dir, GATE, flags, Mode::empty()) {
             Err(Errno::NXIO) => return Err(Error::new(Kind::State, "container process is already dead")),
             other => other.context(|| "open the start fifo".to_owned())?,
         };
         rustix::io::write(&gate, &[1]).context(|| "write the start fifo".to_owned())?;
-        self.remove_gate()
+        self.remove_gate()?;
+        Ok(gate)
     }
 
     fn remove_gate(&self) -> Result<()> {
@@ -262,9 +263,9 @@ impl Container {
         }
     }
 
-    /// Ends every process that is left, removes the cgroup and the directory, and runs the poststop hooks,
-    /// whose failure is returned once everything is gone.
-    pub(crate) fn destroy(self) -> Result<()> {
+    /// Ends every process that is left, removes the cgroup and the directory, and runs the poststop hooks;
+    /// those that fail are no failure of the removal, and are returned to be warned of.
+    pub(crate) fn destroy(self) -> Result<Vec<Error>> {
         let cgroup = self.cgroup()?;
         self.kill(&cgroup)?;
         match cgroup.remove() {
@@ -275,7 +276,7 @@ impl Container {
             _ => {}
         }
         self.remove_directory()?;
-        crate::process::hooks::run("poststop", &self.record.poststop, &self.state(Status::Stopped))
+        Ok(crate::process::hooks::run_all("poststop", &self.record.poststop, &self.state(Status::Stopped)))
     }
 
     fn kill(&self, cgroup: &Cgroup) -> Result<()> {

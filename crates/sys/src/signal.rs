@@ -12,13 +12,22 @@ use crate::process::check;
 pub fn block_and_watch() -> Result<OwnedFd> {
     const OWN_FAULTS: [i32; 7] =
         [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGTRAP, libc::SIGSYS];
+    block_and_watch_but(&OWN_FAULTS)
+}
+
+/// As [`block_and_watch`], for a program that wants to see even the signals of faults.
+pub fn block_and_watch_all() -> Result<OwnedFd> {
+    block_and_watch_but(&[])
+}
+
+fn block_and_watch_but(left_alone: &[i32]) -> Result<OwnedFd> {
     // SAFETY: sigset_t is plain data that sigfillset initializes next.
     let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
     // SAFETY: the set is a valid place to write to.
     check(unsafe { libc::sigfillset(&raw mut set) })?;
-    for signal in OWN_FAULTS {
+    for signal in left_alone {
         // SAFETY: the set is initialized and the number is a valid signal.
-        check(unsafe { libc::sigdelset(&raw mut set, signal) })?;
+        check(unsafe { libc::sigdelset(&raw mut set, *signal) })?;
     }
     // SAFETY: the set is initialized; the old one is not asked for.
     check(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut()) })?;

@@ -229,7 +229,7 @@ fn die(signal: rustix::process::Signal) -> ExitCode {
 
 /// Reports every signal that arrives, until SIGUSR2 has been reported twice.
 fn signals() -> ExitCode {
-    let Ok(watch) = plimsoll_sys::signal::block_and_watch() else { return ExitCode::from(71) };
+    let Ok(watch) = plimsoll_sys::signal::block_and_watch_all() else { return ExitCode::from(71) };
     report(&json!({"ready": true}));
     let mut last = 0;
     loop {

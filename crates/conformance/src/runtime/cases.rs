@@ -6,6 +6,8 @@
 //! worst that this suite can do. Where the specification leaves a choice, every choice passes.
 
 mod control;
+mod hooks;
+mod lifecycle;
 
 use crate::case::Case;
 
@@ -13,6 +15,6 @@ use super::stage::Stage;
 
 /// Every case.
 pub fn suite() -> Vec<Case<Stage>> {
-    let families = [control::cases()];
+    let families = [control::cases(), lifecycle::cases(), hooks::cases()];
     families.into_iter().flatten().collect()
 }

@@ -18,7 +18,7 @@ pub struct Dialect {
 }
 
 /// What runtimes have agreed on after runc. An operation that a dialect lacks is one the runtime lacks.
-const TEMPLATES: [(&str, &str); 16] = [
+const TEMPLATES: [(&str, &str); 20] = [
     ("global", "--root {root}"),
     ("systemd", "--systemd-cgroup"),
     ("create", "create --bundle {bundle} --pid-file {pid-file} {id}"),
@@ -26,6 +26,10 @@ const TEMPLATES: [(&str, &str); 16] = [
     ("create-fds", "create --bundle {bundle} --pid-file {pid-file} --preserve-fds {count} {id}"),
     ("create-no-bundle", "create {id}"),
     ("create-no-id", "create --bundle {bundle}"),
+    ("state-no-id", "state"),
+    ("start-no-id", "start"),
+    ("kill-default-no-id", "kill"),
+    ("delete-no-id", "delete"),
     ("start", "start {id}"),
     ("state", "state {id}"),
     ("kill", "kill {id} {signal}"),

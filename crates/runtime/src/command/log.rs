@@ -34,17 +34,26 @@ impl Log {
 
     /// Writes one failure.
     pub(crate) fn error(&mut self, message: &str) {
+        self.write("error", message);
+    }
+
+    /// Writes what went wrong without stopping the command.
+    pub(crate) fn warning(&mut self, message: &str) {
+        self.write("warning", message);
+    }
+
+    fn write(&mut self, level: &str, message: &str) {
         let Some(file) = &mut self.file else { return };
         let time = crate::state::now();
         let line = if self.json {
             let member = |name: &str, value: &str| (name.to_owned(), Value::String(value.to_owned()));
             let object =
-                Object::from([member("level", "error"), member("msg", message), member("time", &time)]);
+                Object::from([member("level", level), member("msg", message), member("time", &time)]);
             let mut line = plimsoll_spec::json::to_vec(&Value::Object(object));
             line.push(b'\n');
             line
         } else {
-            format!("time={time:?} level=error msg={message:?}\n").into_bytes()
+            format!("time={time:?} level={level} msg={message:?}\n").into_bytes()
         };
         // Standard error has the message too; a full disk must not hide it.
         let _ = file.write_all(&line);

@@ -50,7 +50,7 @@ pub(super) fn run(context: &Context, parsed: &Parsed) -> Result<ExitCode> {
     let master = created.master.as_ref().filter(|_| socket.is_none());
     let code = foreground::wait(&mut created.child, &signals, master);
     if !parsed.is_on("keep") {
-        created.container.destroy()?;
+        context.warn(created.container.destroy()?);
     }
     Ok(ExitCode::from(code?))
 }

@@ -27,6 +27,15 @@ pub(crate) fn run(name: &str, hooks: &[Hook], state: &State) -> Result<()> {
     })
 }
 
+/// Runs all of `hooks` in order, whatever becomes of each; the failures.
+pub(crate) fn run_all(name: &str, hooks: &[Hook], state: &State) -> Vec<Error> {
+    let failure = |(i, hook): (usize, &Hook)| {
+        let failed = run_one(hook, state).err()?;
+        Some(Error::because(Kind::Hook, format!("error running {name} hook #{i}"), failed))
+    };
+    hooks.iter().enumerate().filter_map(failure).collect()
+}
+
 fn run_one(hook: &Hook, state: &State) -> Result<()> {
     let failed = |why: String| Error::new(Kind::Hook, format!("{}: {why}", hook.path));
     let mut command = Command::new(&hook.path);

@@ -77,3 +77,41 @@ fn a_slow_hook_is_killed() {
         assert_eq!(sandbox.must_fail(&["run", "ID"], 1), want, "{name}");
     }
 }
+
+#[test]
+fn a_failing_poststop_hook_is_warned_of() {
+    let Some(mut sandbox) = Sandbox::new("poststop", "true") else { return };
+    let log = sandbox.bundle.path().join("log");
+    let second = format!("echo second >> {}", log.display());
+    sandbox.bundle.config["hooks"] = json!({"poststop": [
+        {"path": "/bin/false"},
+        {"path": "/bin/sh", "args": ["sh", "-c", second]},
+    ]});
+    sandbox.must(&["create", "ID"]);
+    let deleted = sandbox.call(&["--log", "runtime.log", "--log-format", "json", "delete", "ID"]);
+    let said = String::from_utf8(deleted.stderr).unwrap();
+    assert_eq!(
+        (deleted.status.code(), said.as_str()),
+        (Some(0), "plimsoll-runtime: warning: error running poststop hook #0: /bin/false: exit status: 1\n")
+    );
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "second\n");
+    let line = std::fs::read_to_string(sandbox.bundle.path().join("runtime.log")).unwrap();
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["level"], "warning");
+}
+
+#[test]
+fn a_poststart_hook_finds_the_program_executed_and_ends_it_by_failing() {
+    let Some(mut sandbox) = Sandbox::new("poststart", "exec sleep 1000") else { return };
+    let seen = sandbox.bundle.path().join("seen");
+    let script = format!("pid=$(cat pid); readlink /proc/$pid/exe > {}; exit 1", seen.display());
+    let place = sandbox.bundle.path().display();
+    sandbox.bundle.config["hooks"] = json!({"poststart": [{"path": "/bin/sh", "args": ["sh", "-c", format!("cd {place}; {script}")], "env": ["PATH=/bin:/usr/bin"]}]});
+    sandbox.must(&["create", "--pid-file", "pid", "ID"]);
+    let said = sandbox.must_fail(&["start", "ID"], 1);
+    assert_eq!(said, "error running poststart hook #0: /bin/sh: exit status: 1");
+    let program = std::fs::read_to_string(seen).unwrap();
+    assert!(program.trim_end().ends_with("/bin/busybox"), "{program:?}");
+    // Stopped, destroyed, and nothing more to delete.
+    assert!(sandbox.must_fail(&["state", "ID"], 1).ends_with("does not exist"));
+}
