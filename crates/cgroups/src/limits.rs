@@ -83,6 +83,8 @@ pub(crate) fn lines(resources: &Resources, v2: &dyn Fn(&str) -> bool) -> Result<
     for huge in &resources.hugepage_limits {
         let size = plain("hugepageLimits", &huge.page_size)?;
         let file = if v2("hugetlb") { "max" } else { "limit_in_bytes" };
+        // Reservations are what a program fails at cleanly; faults beyond the limit kill it.
+        out.put(format!("hugetlb.{size}.rsvd.{file}"), Some(huge.limit));
         out.put(format!("hugetlb.{size}.{file}"), Some(huge.limit));
     }
     out.controller = "rdma";
@@ -140,10 +142,15 @@ fn memory_lines(out: &mut Lines, memory: &Memory, v2: bool) -> Result<(), Error>
         out.put("memory.max", memory.limit.map(maximum));
         out.put("memory.low", memory.reservation.map(maximum));
         out.put("memory.swap.max", swap(memory)?);
-        return match (memory.swappiness, memory.disable_oom_killer) {
-            (Some(_), _) => Err(unsupported("memory.swappiness", "needs cgroup v1")),
-            (_, Some(true)) => Err(unsupported("memory.disableOOMKiller", "needs cgroup v1")),
-            _ => Ok(()),
+        let only_of_v1 = [
+            (memory.swappiness.is_some(), "memory.swappiness"),
+            (memory.disable_oom_killer == Some(true), "memory.disableOOMKiller"),
+            (memory.kernel.is_some(), "memory.kernel"),
+            (memory.kernel_tcp.is_some(), "memory.kernelTCP"),
+        ];
+        return match only_of_v1.iter().find(|(set, _)| *set) {
+            Some((_, field)) => Err(unsupported(field, "needs cgroup v1")),
+            None => Ok(()),
         };
     }
     out.put("memory.limit_in_bytes", memory.limit);
@@ -244,6 +251,27 @@ mod tests {
         for v2 in [false, true] {
             assert_eq!(lines(&resources, &|_| v2).unwrap(), []);
         }
+    }
+
+    #[test]
+    fn what_has_no_file_in_v2_is_refused_by_name() {
+        for field in ["swappiness", "kernel", "kernelTCP"] {
+            let text = format!("{{\"memory\":{{\"{field}\":7}}}}");
+            let resources: Resources = plimsoll_spec::json::from_slice(text.as_bytes()).unwrap();
+            let want = format!("linux.resources.memory.{field}: needs cgroup v1");
+            assert_eq!(lines(&resources, &|_| true).unwrap_err().to_string(), want);
+            assert!(lines(&resources, &|_| false).is_ok());
+        }
+    }
+
+    #[test]
+    fn huge_pages_are_limited_when_they_are_reserved() {
+        let text = br#"{"hugepageLimits":[{"pageSize":"2MB","limit":4194304}]}"#;
+        let resources: Resources = plimsoll_spec::json::from_slice(text).unwrap();
+        let files =
+            |v2| lines(&resources, &|_| v2).unwrap().into_iter().map(|line| line.file).collect::<Vec<_>>();
+        assert_eq!(files(true), ["hugetlb.2MB.rsvd.max", "hugetlb.2MB.max"]);
+        assert_eq!(files(false), ["hugetlb.2MB.rsvd.limit_in_bytes", "hugetlb.2MB.limit_in_bytes"]);
     }
 
     #[test]

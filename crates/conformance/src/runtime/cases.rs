@@ -5,6 +5,7 @@
 //! rule must be able to fail, and must not demand more than the sentence it stands for: a wrong FAIL is the
 //! worst that this suite can do. Where the specification leaves a choice, every choice passes.
 
+mod cgroups;
 mod control;
 mod hooks;
 mod lifecycle;
@@ -15,6 +16,6 @@ use super::stage::Stage;
 
 /// Every case.
 pub fn suite() -> Vec<Case<Stage>> {
-    let families = [control::cases(), lifecycle::cases(), hooks::cases()];
+    let families = [control::cases(), lifecycle::cases(), hooks::cases(), cgroups::cases()];
     families.into_iter().flatten().collect()
 }
