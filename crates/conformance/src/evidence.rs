@@ -252,6 +252,15 @@ pub mod judge {
         satisfies(&format!("{pointer}/left"), "is empty", |left| left.as_array().is_some_and(Vec::is_empty))
     }
 
+    /// The refusal at `pointer` has left the host as it was. Where nothing was refused there is nothing to say.
+    pub fn unchanged(pointer: &str) -> Judge {
+        let (pointer, left) = (pointer.to_owned(), nothing_left(pointer));
+        Box::new(move |evidence| match failed(evidence, &format!("{pointer}/create")) {
+            true => left(evidence),
+            false => Judgement::not_applicable("create has not refused it"),
+        })
+    }
+
     /// `judge`, unless `pointer` is `null` or absent: then the row is skipped for `reason`.
     pub fn where_present(pointer: &str, reason: Reason, why: &str, judge: Judge) -> Judge {
         let (pointer, why) = (pointer.to_owned(), why.to_owned());

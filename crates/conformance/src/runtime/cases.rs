@@ -7,6 +7,8 @@
 
 mod cgroups;
 mod control;
+mod document;
+mod features;
 mod hooks;
 mod lifecycle;
 
@@ -16,6 +18,13 @@ use super::stage::Stage;
 
 /// Every case.
 pub fn suite() -> Vec<Case<Stage>> {
-    let families = [control::cases(), lifecycle::cases(), hooks::cases(), cgroups::cases()];
+    let families = [
+        control::cases(),
+        lifecycle::cases(),
+        hooks::cases(),
+        cgroups::cases(),
+        features::cases(),
+        document::cases(),
+    ];
     families.into_iter().flatten().collect()
 }

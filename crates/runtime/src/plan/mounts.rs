@@ -156,8 +156,9 @@ pub(crate) const OPTIONS: [(&str, Effect); 65] = [
     ("tmpcopyup", CopyUp),
     ("unbindable", Propagation { flag: UNBINDABLE, recursive: false }),
     // What mount(8) knows beyond the specification's table.
-    ("acl", Superblock("acl")),
-    ("noacl", Superblock("noacl")),
+    // Only some file systems know these two, and those that do have them on.
+    ("acl", Nothing),
+    ("noacl", Nothing),
     ("auto", Nothing),
     ("noauto", Nothing),
     ("nofail", Nothing),

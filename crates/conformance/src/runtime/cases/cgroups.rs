@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::Reason;
 use crate::case::{Case, Obstacle};
-use crate::evidence::judge::{all, equals, nothing_left, refused, satisfies, succeeds};
+use crate::evidence::judge::{all, equals, refused, satisfies, succeeds, unchanged};
 use crate::runtime::stage::brief;
 use crate::runtime::{CgroupDriver, Container, Stage};
 
@@ -350,7 +350,7 @@ fn refusal(
     };
     Case::new(format!("cgroups/{name}"), run)
         .rule(row, refused("/attempt"))
-        .rule("RUN-ERR-01", nothing_left("/attempt"))
+        .rule("RUN-ERR-01", unchanged("/attempt"))
 }
 
 /// A file's text is `wanted`.

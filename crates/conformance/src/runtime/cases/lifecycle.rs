@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::case::{Case, Obstacle};
 use crate::evidence::judge::{
-    all, equals, fails, nothing_left, refused, refused_by_start, same, satisfies, succeeds,
+    all, equals, fails, nothing_left, refused, refused_by_start, same, satisfies, succeeds, unchanged,
 };
 use crate::runtime::stage::brief;
 use crate::runtime::{Container, Stage};
@@ -760,7 +760,7 @@ fn impossible() -> Vec<Case<Stage>> {
         Case::new(format!("lifecycle/impossible-{name}"), run)
             .rule("RUN-LIFE-02", refused("/attempt"))
             .rule("RUN-CREATE-09", refused("/attempt"))
-            .rule("RUN-ERR-01", nothing_left("/attempt"))
+            .rule("RUN-ERR-01", unchanged("/attempt"))
     };
     IMPOSSIBLE.iter().map(case).collect()
 }
