@@ -58,7 +58,8 @@ pub struct Snapshot<'a> {
 }
 
 impl Store {
-    /// Makes the tree of container `id` from `image`, whose blobs are in the store.
+    /// Makes the tree of container `id` from `image`, whose blobs are in the store. An image that cannot be
+    /// stacked, for what one of its layers holds, gets a copy whatever the `mode`.
     ///
     /// # Errors
     /// [`Kind::Invalid`] for an identifier that is no plain file name, [`Kind::Exists`] where the container
@@ -78,9 +79,12 @@ impl Store {
         if taken {
             return Err(exists());
         }
-        let layers = match mode {
-            Mode::Overlay => unpack::layers(self, image, options)?,
-            Mode::Plain => Vec::new(),
+        let (mode, layers) = match mode {
+            Mode::Overlay => match unpack::layers(self, image, options) {
+                Err(e) if e.kind() == Kind::Unsupported => (Mode::Plain, Vec::new()),
+                layers => (Mode::Overlay, layers?),
+            },
+            Mode::Plain => (Mode::Plain, Vec::new()),
         };
         let staged = Staged::new(self)?;
         let rootfs = tree::make(staged.folder.as_fd(), "rootfs", 0o755)?;

@@ -5,16 +5,16 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
 
 use plimsoll_digest::Digest;
+use plimsoll_sys::fs::copy_xattrs;
 use rustix::fs::{Gid, Mode as Permissions, OFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
 use super::inherit::inherit;
 use super::{LAYERS, Mode, Staged, make_path, open_layer};
 use crate::image::Layer;
-use crate::layer::{self, Expected, Limits};
+use crate::layer::{self, Applied, Expected, Limits};
 use crate::{Error, Image, Kind, Result, Store, tree};
 
 /// Most layers unpacked at a time: each has threads of its own.
@@ -66,10 +66,13 @@ pub fn unpack(store: &Store, image: &Image, target: &Path, options: &Options<'_>
 
 /// Unpacks all layers of `image` over each other into `target`.
 pub(super) fn all(store: &Store, image: &Image, target: BorrowedFd<'_>, options: &Options<'_>) -> Result<()> {
-    image.layers.iter().try_for_each(|layer| apply(store, layer, target, Mode::Plain, options))
+    image.layers.iter().try_for_each(|layer| apply(store, layer, target, Mode::Plain, options).map(drop))
 }
 
 /// Makes sure that every layer of `image` is there for overlayfs; their chain ids, lowest first.
+///
+/// # Errors
+/// [`Kind::Unsupported`] where a layer has what overlayfs cannot, and what [`layer::apply`] gives.
 pub(super) fn layers(store: &Store, image: &Image, options: &Options<'_>) -> Result<Vec<Digest>> {
     let mut missing = Vec::new();
     for layer in &image.layers {
@@ -79,19 +82,19 @@ pub(super) fn layers(store: &Store, image: &Image, options: &Options<'_>) -> Res
             Err(e) => return Err(e),
         }
     }
-    let start = SystemTime::now();
     let staged = in_parallel(&missing, |layer| {
         let staged = Staged::new(store)?;
         set_mode(&staged.folder, UNTOUCHED)?;
-        apply(store, layer, staged.folder.as_fd(), Mode::Overlay, options)?;
-        Ok(staged)
+        let applied = apply(store, layer, staged.folder.as_fd(), Mode::Overlay, options)?;
+        Ok((staged, applied.implied))
     })?;
     let mut staged = missing.iter().zip(staged).peekable();
     let mut below: Vec<OwnedFd> = Vec::with_capacity(image.layers.len());
     // In order, so that a layer is never there without those below it.
     for layer in &image.layers {
-        if let Some((_, staged)) = staged.next_if(|(missing, _)| missing.chain_id == layer.chain_id) {
-            inherit(&below, &staged.folder, start)?;
+        let made = staged.next_if(|(missing, _)| missing.chain_id == layer.chain_id);
+        if let Some((_, (staged, implied))) = made {
+            inherit(&below, &staged.folder, &implied)?;
             inherit_root(below.last(), &staged.folder)?;
             name(store, &layer.chain_id, staged)?;
         }
@@ -130,7 +133,7 @@ fn apply(
     target: BorrowedFd<'_>,
     mode: Mode,
     options: &Options<'_>,
-) -> Result<()> {
+) -> Result<Applied> {
     let expected = Expected {
         media_type: &layer.descriptor.media_type,
         size: layer.descriptor.size,
@@ -142,17 +145,19 @@ fn apply(
         .map_err(|e| Error::new(e.kind(), format!("unpack layer {}", layer.descriptor.digest)).because(e))
 }
 
-/// Gives `to` the owner, permissions and modification time of `from`.
+/// Gives `to` the owner, attributes, permissions and modification time of `from`.
 pub(super) fn copy_attributes(from: &OwnedFd, to: &OwnedFd) -> Result<()> {
     let copy = || {
         let stat = rustix::fs::fstat(from)?;
         rustix::fs::fchown(to, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
+        copy_xattrs(from, to)?;
         rustix::fs::fchmod(to, Permissions::from_raw_mode(stat.st_mode & 0o7777))?;
         let nanoseconds = i64::try_from(stat.st_mtime_nsec).unwrap_or(0);
         let time = Timespec { tv_sec: stat.st_mtime, tv_nsec: nanoseconds };
         rustix::fs::futimens(to, &Timestamps { last_access: time, last_modification: time })
+            .map_err(std::io::Error::from)
     };
-    copy().map_err(|e: Errno| Error::io("copy the attributes of the root", e))
+    copy().map_err(|e| Error::io("copy the attributes of a directory", e))
 }
 
 /// The results of `work` on each of `items`, in their order; the first failure ends it.

@@ -85,7 +85,7 @@ fn apply(
     };
     let fd =
         rustix::fs::openat(CWD, target, OFlags::RDONLY | OFlags::DIRECTORY, Permissions::empty()).unwrap();
-    layer::apply(blob, &expected, fd.as_fd(), mode, limits, &|_| {})
+    layer::apply(blob, &expected, fd.as_fd(), mode, limits, &|_| {}).map(drop)
 }
 
 fn plain(archive: &[u8], target: &Path) -> Result<()> {
