@@ -31,6 +31,7 @@
 //! # }
 //! ```
 
+mod beside;
 pub mod bundle;
 mod error;
 pub mod image;
@@ -42,6 +43,7 @@ pub mod source;
 pub mod store;
 mod tree;
 
+pub use beside::Beside;
 pub use error::{Error, Kind};
 pub use image::Image;
 pub use store::{Lease, Store};

@@ -25,7 +25,7 @@ use crate::container::Container;
 use crate::context::Context;
 use crate::progress::bar;
 
-use super::options;
+use super::{options, remains};
 
 const MS_SLAVE: u64 = 1 << 19;
 
@@ -33,6 +33,7 @@ pub(super) fn run(context: &Context, verb: &Run) -> Result<ExitCode> {
     if verb.options.tty && !rustix::termios::isatty(rustix::stdio::stdin()) {
         bail!("-t needs a terminal, and standard input is none");
     }
+    remains::of_the_killed(context)?;
     let name = verb.name.clone().map_or_else(random_name, Ok)?;
     let lease = context.store.share()?;
     let image = context.image(&verb.image, verb.options.platform.as_deref())?;
@@ -40,14 +41,9 @@ pub(super) fn run(context: &Context, verb: &Run) -> Result<ExitCode> {
     let status = start(context, verb, &name, &image, &snapshot, lease);
     let remove = verb.rm || status.is_err();
     let ended = status.and_then(|code| note(&snapshot, code).map(|()| code));
-    if remove {
-        match snapshot.remove() {
-            // `rm --force` was faster.
-            Err(e) if e.kind() == Kind::NotFound => {}
-            removed => removed?,
-        }
-    }
-    ended.map(ExitCode::from)
+    let removed = if remove { remains::remove(context, &name, snapshot) } else { Ok(()) };
+    // Why it failed matters more than what that has left.
+    ended.and_then(|code| removed.map(|()| ExitCode::from(code)))
 }
 
 fn start(
@@ -72,6 +68,7 @@ fn start(
         digest,
         command: process.args,
         created,
+        remove: verb.rm,
         ..Container::default()
     };
     container.write(&bundle)?;

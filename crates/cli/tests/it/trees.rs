@@ -271,7 +271,7 @@ fn look_at_some(first: &Path, one: &Tree, three: &Tree) {
         (one, "modes/d0000/child", "size", "2"),
         (one, "links/absolute", "names", "links/absolute links/absolute-name"),
         (one, "attributes/file", "xattr user.note", "line\\nother=\\x00\\xff"),
-        (three, "second-again", "names", "second second-again"),
+        (three, "second-again", "names", "a-link names/linked-below second second-again"),
     ];
     for (tree, path, fact, want) in facts {
         assert_eq!(tree.fact(path, fact), Some(want), "{path}");

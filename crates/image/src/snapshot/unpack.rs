@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use plimsoll_digest::Digest;
 use plimsoll_sys::fs::copy_xattrs;
-use rustix::fs::{Gid, Mode as Permissions, OFlags, Timespec, Timestamps, Uid};
+use rustix::fs::{Gid, Mode as Permissions, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
 use super::inherit::inherit;
 use super::{LAYERS, Mode, Staged, make_path, open_layer};
 use crate::image::Layer;
 use crate::layer::{self, Applied, Expected, Limits};
-use crate::{Error, Image, Kind, Result, Store, tree};
+use crate::{Beside, Error, Image, Kind, Result, Store};
 
 /// Most layers unpacked at a time: each has threads of its own.
 const PARALLEL: usize = 4;
@@ -40,28 +40,9 @@ pub struct Options<'a> {
 /// [`Kind::Exists`] where something is at `target`, and what [`layer::apply`] gives.
 pub fn unpack(store: &Store, image: &Image, target: &Path, options: &Options<'_>) -> Result<()> {
     let _lease = store.share()?;
-    let failed = |e: Errno| Error::io(format!("unpack to {}", target.display()), e);
-    let name = target.file_name().ok_or_else(|| failed(Errno::EXIST))?;
-    let parent = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let parent = rustix::fs::open(parent, flags, Permissions::empty()).map_err(failed)?;
-    // Beside the target, so that a rename is enough, and closed to others until it is verified.
-    let beside = format!(".plimsoll-{}", crate::store::random_name()?);
-    let folder = tree::make(parent.as_fd(), &beside, 0o700)?;
-    let done = tree::make(folder.as_fd(), "rootfs", 0o755)
-        .and_then(|rootfs| all(store, image, rootfs.as_fd(), options))
-        .and_then(|()| {
-            rustix::fs::renameat(&folder, "rootfs", &parent, name).map_err(|e| match e {
-                Errno::NOTEMPTY | Errno::NOTDIR => failed(Errno::EXIST),
-                e => failed(e),
-            })
-        });
-    // A failure before matters more; what cannot be removed is there to be seen.
-    let removed = tree::remove(parent.as_fd(), &beside);
-    done.and(removed)
+    let beside = Beside::new(target)?;
+    all(store, image, beside.directory().as_fd(), options)?;
+    beside.show()
 }
 
 /// Unpacks all layers of `image` over each other into `target`.
