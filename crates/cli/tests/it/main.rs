@@ -3,6 +3,7 @@
 
 mod debian;
 mod faults;
+mod hostile;
 mod images;
 mod killed;
 mod run;

@@ -87,7 +87,7 @@ fn a_create_that_is_killed_anywhere_is_cleaned_up() {
     let Some(sandbox) = Sandbox::new("anywhere", "true") else { return };
     let create = |options: &[&str]| finish(&sandbox, traced(&sandbox, options, &["create", "ID"]));
     let (mut runs, mut killed) = (0, 0);
-    for (name, count) in calls(|options| drop(create(options))).into_iter().step_by(STEP) {
+    for (name, count) in calls(|options| assert!(create(options).success())).into_iter().step_by(STEP) {
         let status = create(&inject(&name, count).each_ref().map(String::as_str));
         nothing_is_left(&sandbox, &format!("{name} {count}"));
         runs += 1;
