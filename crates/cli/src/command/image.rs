@@ -140,11 +140,12 @@ pub(super) fn bundle(context: &Context, verb: &Bundle) -> Result<ExitCode> {
     if directory.symlink_metadata().is_ok() {
         bail!("make the bundle {}: File exists", directory.display());
     }
-    let beside = Beside::new(directory)?;
-    let rootfs = beside.path().join("rootfs");
-    run::with_progress(&image, |options| {
-        Ok(plimsoll_image::snapshot::unpack(&context.store, &image, &rootfs, options)?)
+    let beside = run::with_progress(&image, |options| {
+        let beside = Beside::new(directory)?;
+        plimsoll_image::snapshot::unpack(&context.store, &image, &beside.path().join("rootfs"), options)?;
+        Ok(beside)
     })?;
+    let rootfs = beside.path().join("rootfs");
     let name = directory.file_name().and_then(|name| name.to_str()).unwrap_or("bundle");
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open(&rootfs, flags, Mode::empty()).context("open the root file system")?;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use plimsoll_test_support::{Host, Need, Tree, have};
@@ -12,7 +12,7 @@ use plimsoll_test_support::{Host, Need, Tree, have};
 use crate::{Sandbox, busybox_layout, shell};
 
 /// So many runs of a verb are killed, spread evenly over its system calls.
-const RUNS: usize = 150;
+const RUNS: usize = 100;
 
 /// `plimsoll ARGS...` under strace with `options`; strace ends when all that it traces has.
 fn traced(sandbox: &Sandbox, options: &[&str], args: &[&str]) -> ExitStatus {
@@ -233,4 +233,64 @@ fn a_container_is_removed_when_its_runtime_is_killed() {
     shell(sandbox.path(), &format!("kill -9 {}", runtime.trim()));
     assert_eq!(running.wait().unwrap().code(), Some(137));
     check_store(&sandbox, "by the one who waited for it");
+}
+
+/// A layer that takes long enough to be interrupted in it.
+fn large_image(sandbox: &Sandbox) {
+    shell(
+        sandbox.path(),
+        "umoci init --layout large && umoci new --image large:it && head -c 256M /dev/zero > zeros && \
+         tar -cf zeros.tar zeros && rm zeros && umoci raw add-layer --image large:it zeros.tar && rm zeros.tar",
+    );
+    sandbox.must(&["import", &format!("oci:{}/large:it", sandbox.path().display()), "large"]);
+}
+
+#[test]
+fn a_signal_to_end_leaves_nothing() {
+    let Some(sandbox) = Sandbox::empty() else { return };
+    large_image(&sandbox);
+    let place = sandbox.path().join("place");
+    std::fs::create_dir(&place).unwrap();
+    let target = place.join("target");
+    let target = target.to_str().unwrap();
+    let staging = sandbox.path().join("store/snapshots/staging");
+    let rows: [(&[&str], &Path); 3] = [
+        (&["unpack", "large", target], &place),
+        (&["bundle", "large", target, "true"], &place),
+        (&["run", "--rm", "large", "true"], &staging),
+    ];
+    for (args, made_in) in rows {
+        for signal in ["HUP", "INT", "QUIT", "TERM"] {
+            // On a busy machine it may be over before the signal comes.
+            let ended = (0..10).find_map(|_| interrupt(&sandbox, args, made_in, signal));
+            let said = ended.unwrap();
+            assert!(said.contains("ended by signal "), "{args:?} {signal}: {said}");
+            assert_eq!(count(&place), 0, "{args:?} {signal}");
+            check_store(&sandbox, signal);
+        }
+    }
+}
+
+/// Sends `signal` to `plimsoll ARGS...` once there is something in `made_in`; what it said with code 125, or
+/// `None` where it was done already, which is undone.
+fn interrupt(sandbox: &Sandbox, args: &[&str], made_in: &Path, signal: &str) -> Option<String> {
+    let child = sandbox.command(args).stderr(Stdio::piped()).spawn().unwrap();
+    let proc = PathBuf::from(format!("/proc/{}/stat", child.id()));
+    let lives = || std::fs::read_to_string(&proc).is_ok_and(|stat| !stat.contains(") Z "));
+    while count(made_in) == 0 && lives() {
+        std::thread::yield_now();
+    }
+    shell(sandbox.path(), &format!("kill -{signal} {}", child.id()));
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let target = sandbox.path().join("place/target");
+    if output.status.code() == Some(125) {
+        return Some(said);
+    }
+    let done = target.exists() || args[0] == "run";
+    assert!(done, "{args:?} {signal}: {}: {said}", output.status);
+    drop(std::fs::remove_dir_all(target));
+    sandbox.must(&["rmi", "large"]);
+    sandbox.must(&["import", &format!("oci:{}/large:it", sandbox.path().display()), "large"]);
+    None
 }

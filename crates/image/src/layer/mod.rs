@@ -53,6 +53,9 @@ impl Limits {
     pub const DEFAULT: Limits = Limits { bytes: 256 << 30, ratio: 500, entries: 8 << 20, depth: 256 };
 }
 
+/// Is told bytes as they are read, by several threads; fails where the work is to end.
+pub type Watcher<'a> = dyn Fn(u64) -> std::io::Result<()> + Sync + 'a;
+
 /// What was found out about a layer that was applied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Applied {
@@ -64,7 +67,8 @@ pub struct Applied {
 ///
 /// For [`Mode::Overlay`] the target is to become one layer of overlayfs: deletions become what overlayfs
 /// takes for them. Owners are kept where the caller is root, and are the caller's otherwise; an ordinary
-/// user gets an empty file in place of a device. `progress` is told the bytes of the blob as they are read.
+/// user gets an empty file in place of a device. `progress` is told the bytes of the blob as they are read, and
+/// its failure ends the work.
 ///
 /// # Errors
 /// [`Kind::Size`] and [`Kind::Digest`] where blob or archive are not what `expected` says,
@@ -78,7 +82,7 @@ pub fn apply(
     target: BorrowedFd<'_>,
     mode: Mode,
     limits: &Limits,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &Watcher<'_>,
 ) -> Result<Applied> {
     let codec = compression::Codec::of(expected.media_type)?;
     let blob = pipe::Blob::new(source, expected, progress);

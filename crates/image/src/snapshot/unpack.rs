@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use super::inherit::inherit;
 use super::{LAYERS, Mode, Staged, make_path, open_layer};
 use crate::image::Layer;
-use crate::layer::{self, Applied, Expected, Limits};
+use crate::layer::{self, Applied, Expected, Limits, Watcher};
 use crate::{Beside, Error, Image, Kind, Result, Store};
 
 /// Most layers unpacked at a time: each has threads of its own.
@@ -29,8 +29,8 @@ const UNTOUCHED: u32 = 0o1001;
 pub struct Options<'a> {
     /// What a layer may cost.
     pub limits: Limits,
-    /// Told the bytes of blobs as they are read, by several threads.
-    pub progress: &'a (dyn Fn(u64) + Sync),
+    /// Told the bytes of blobs as they are read.
+    pub progress: &'a Watcher<'a>,
 }
 
 /// Unpacks `image`, whose blobs are in `store`, to `target`, which may be an empty directory or nothing.

@@ -27,7 +27,7 @@ fn two_layers(store: &Store) -> Image {
     store.image(&image(store, &[&lower, &upper])).unwrap()
 }
 
-const OPTIONS: Options<'static> = Options { limits: Limits::DEFAULT, progress: &|_| {} };
+const OPTIONS: Options<'static> = Options { limits: Limits::DEFAULT, progress: &|_| Ok(()) };
 
 fn prepare<'a>(store: &'a Store, id: &str, image: &Image, mode: Mode) -> Result<Snapshot<'a>> {
     store.prepare(id, image, mode, &OPTIONS)
