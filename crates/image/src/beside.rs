@@ -114,7 +114,8 @@ fn remove_dead(parent: &OwnedFd) -> Result<()> {
             Err(_) => continue,
         };
         if is_own(&folder) && lock(&folder).unwrap_or(false) {
-            tree::remove(parent.as_fd(), &name)?;
+            // What cannot be removed is there to be seen, and in nobody's way.
+            let _ = tree::remove(parent.as_fd(), &name);
         }
     }
     Ok(())

@@ -87,7 +87,11 @@ fn a_create_that_is_killed_anywhere_is_cleaned_up() {
     let Some(sandbox) = Sandbox::new("anywhere", "true") else { return };
     let create = |options: &[&str]| finish(&sandbox, traced(&sandbox, options, &["create", "ID"]));
     let (mut runs, mut killed) = (0, 0);
-    for (name, count) in calls(|options| assert!(create(options).success())).into_iter().step_by(STEP) {
+    // How strace ends there is the container's end, not the command's.
+    let calls = calls(|options| {
+        let _ = create(options);
+    });
+    for (name, count) in calls.into_iter().step_by(STEP) {
         let status = create(&inject(&name, count).each_ref().map(String::as_str));
         nothing_is_left(&sandbox, &format!("{name} {count}"));
         runs += 1;
@@ -122,7 +126,7 @@ fn kill_everywhere(
         runs += 1;
         killed += usize::from(status.signal().is_some() || !status.success());
     }
-    assert!(runs > 20 && killed * 4 > runs * 3, "{args:?}: {killed} of {runs} runs were killed");
+    assert!(runs > 25 && killed * 4 > runs * 3, "{args:?}: {killed} of {runs} runs were killed");
 }
 
 fn ready(name: &str) -> Option<Sandbox> {
@@ -136,7 +140,7 @@ fn ready(name: &str) -> Option<Sandbox> {
 fn an_exec_that_is_killed_anywhere_leaves_the_container_alone() {
     let Some(sandbox) = ready("killed-exec") else { return };
     let prepare = || drop(sandbox.must(&["run", "--detach", "ID"]));
-    kill_everywhere(&sandbox, &["exec", "ID", "true"], STEP, prepare, |at, _| {
+    kill_everywhere(&sandbox, &["exec", "ID", "true"], 9, prepare, |at, _| {
         assert_eq!(sandbox.status(), "running", "{at}");
         assert_eq!(sandbox.must(&["exec", "ID", "echo", "alive"]), "alive\n", "{at}");
         let left: Vec<i32> = serde_json::from_str(&sandbox.must(&["ps", "--format", "json", "ID"])).unwrap();
@@ -158,7 +162,7 @@ fn a_start_that_is_killed_anywhere_is_done_or_not() {
 fn a_delete_that_is_killed_anywhere_can_be_done_again() {
     let Some(sandbox) = ready("killed-delete") else { return };
     let prepare = || drop(sandbox.must(&["create", "ID"]));
-    kill_everywhere(&sandbox, &["delete", "--force", "ID"], 1, prepare, |at, _| {
+    kill_everywhere(&sandbox, &["delete", "--force", "ID"], 2, prepare, |at, _| {
         let listed = sandbox.must(&["list", "-q"]);
         assert!(listed.is_empty() || listed.trim() == sandbox.id, "{at}: {listed}");
     });
