@@ -268,10 +268,9 @@ impl Tree {
         self.xattrs_of(directory, entry)?;
         let inode = directory.status.st_ino;
         let hands_down = entry.xattrs.iter().any(|(name, _)| name == b"system.posix_acl_default");
-        if hands_down {
-            self.handing_down.insert(inode)
-        } else {
-            self.handing_down.remove(&inode)
+        match hands_down {
+            true => self.handing_down.insert(inode),
+            false => self.handing_down.remove(&inode),
         };
         let attributes = Attributes { inode, mode: entry.mode, modified: entry.modified };
         self.directories.insert(path.to_vec(), attributes);
