@@ -5,6 +5,7 @@ mod exec;
 mod image;
 mod options;
 mod ps;
+mod remains;
 mod run;
 
 use std::process::{Command as Process, ExitCode, Stdio};
@@ -50,15 +51,19 @@ fn kill(context: &Context, verb: &Kill) -> Result<ExitCode> {
 }
 
 fn rm(context: &Context, verb: &Rm) -> Result<ExitCode> {
-    for name in &verb.containers {
-        let snapshot = context.store.snapshot(name)?;
-        if !verb.force && ps::statuses(context)?.get(name).is_some_and(|status| status != "stopped") {
-            bail!("container {name} is running; kill it first, or use --force");
-        }
-        must(context.runtime()?.args(["delete", "--force", name]), &format!("remove container {name}"))?;
-        snapshot.remove()?;
+    let removed = verb.containers.iter().try_for_each(|name| remove(context, name, verb.force));
+    // Behind the named ones, which may be among them.
+    remains::of_the_killed(context)?;
+    removed.map(|()| ExitCode::SUCCESS)
+}
+
+fn remove(context: &Context, name: &str, force: bool) -> Result<()> {
+    let snapshot = context.store.snapshot(name)?;
+    if !force && ps::statuses(context)?.get(name).is_some_and(|status| status != "stopped") {
+        bail!("container {name} is running; kill it first, or use --force");
     }
-    Ok(ExitCode::SUCCESS)
+    must(context.runtime()?.args(["delete", "--force", name]), &format!("remove container {name}"))?;
+    Ok(snapshot.remove()?)
 }
 
 /// Runs a command of the runtime that is over at once; what it printed.

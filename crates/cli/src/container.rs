@@ -21,6 +21,8 @@ wire_object! {
         pub command: Vec<String> = "command",
         /// When it was made, in seconds since 1970.
         pub created: u64 = "created",
+        /// Whether it is to be removed when it has ended.
+        pub remove: bool = "remove",
         /// How it ended, once it has.
         pub exit_code: Option<u8> = "exitCode",
     }
@@ -34,6 +36,11 @@ impl Container {
         let path = bundle.join(FILE);
         let text = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
         json::from_slice_within(&text, Limits::DEFAULT).with_context(|| format!("parse {}", path.display()))
+    }
+
+    /// Whether `bundle` has no file yet.
+    pub(crate) fn is_absent(bundle: &Path) -> bool {
+        matches!(bundle.join(FILE).try_exists(), Ok(false))
     }
 
     /// Writes the file into `bundle`, whole or not at all.

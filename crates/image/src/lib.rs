@@ -20,7 +20,7 @@
 //! let source = Source::parse("oci-archive:debian.tar:12")?;
 //! let imported = import(&source, &store, &PlatformSpec::host(), &mut |_| {})?;
 //! store.tag("debian:12", &imported.image.descriptor)?;
-//! let options = Options { limits: Limits::DEFAULT, progress: &|_| {} };
+//! let options = Options { limits: Limits::DEFAULT, progress: &|_| Ok(()) };
 //! let snapshot = store.prepare("box", &imported.image, store.best_mode()?, &options)?;
 //! drop(lease);
 //! // From here on the process stands in the mount namespace that the container is started from.
@@ -31,6 +31,7 @@
 //! # }
 //! ```
 
+mod beside;
 pub mod bundle;
 mod error;
 pub mod image;
@@ -42,6 +43,7 @@ pub mod source;
 pub mod store;
 mod tree;
 
+pub use beside::Beside;
 pub use error::{Error, Kind};
 pub use image::Image;
 pub use store::{Lease, Store};

@@ -22,7 +22,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 
 use plimsoll_digest::Digest;
-use rustix::fs::{Mode as Permissions, OFlags, RenameFlags, ResolveFlags};
+use rustix::fs::{FlockOperation, Mode as Permissions, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::{Error, Image, Kind, Result, Store, tree};
@@ -58,7 +58,9 @@ pub struct Snapshot<'a> {
 }
 
 impl Store {
-    /// Makes the tree of container `id` from `image`, whose blobs are in the store.
+    /// Makes the tree of container `id` from `image`, whose blobs are in the store. An image that cannot be
+    /// stacked, for what one of its layers holds, gets a copy whatever the `mode`. The snapshot that is
+    /// returned holds the tree against [`Store::take_over`].
     ///
     /// # Errors
     /// [`Kind::Invalid`] for an identifier that is no plain file name, [`Kind::Exists`] where the container
@@ -78,9 +80,12 @@ impl Store {
         if taken {
             return Err(exists());
         }
-        let layers = match mode {
-            Mode::Overlay => unpack::layers(self, image, options)?,
-            Mode::Plain => Vec::new(),
+        let (mode, layers) = match mode {
+            Mode::Overlay => match unpack::layers(self, image, options) {
+                Err(e) if e.kind() == Kind::Unsupported => (Mode::Plain, Vec::new()),
+                layers => (Mode::Overlay, layers?),
+            },
+            Mode::Plain => (Mode::Plain, Vec::new()),
         };
         let staged = Staged::new(self)?;
         let rootfs = tree::make(staged.folder.as_fd(), "rootfs", 0o755)?;
@@ -95,11 +100,35 @@ impl Store {
             }
             Mode::Plain => unpack::all(self, image, rootfs.as_fd(), options)?,
         }
-        Record { layers }.write(staged.folder.as_fd())?;
+        let record = Record { layers };
+        record.write(staged.folder.as_fd())?;
+        let failed = |e| Error::io(format!("hold the snapshot of container {id:?}"), e);
+        // The lock is of what both descriptors share, and no one sees the tree without it.
+        let folder = staged.folder.try_clone().map_err(failed)?;
+        rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive).map_err(|e| failed(e.into()))?;
         match staged.rename(&containers, id) {
             Err(e) if e.is_errno(Errno::EXIST) => Err(exists()),
-            done => done.and_then(|()| self.snapshot(id)),
+            done => done.map(|()| Snapshot { store: self, id: id.to_owned(), folder, record }),
         }
+    }
+
+    /// The tree of container `id`, unless whoever made it still holds it: the [`Snapshot`] that
+    /// [`Store::prepare`] gives does until it is dropped or its process dies. This one holds it likewise.
+    ///
+    /// # Errors
+    /// As [`Store::snapshot`].
+    pub fn take_over(&self, id: &str) -> Result<Option<Snapshot<'_>>> {
+        let snapshot = self.snapshot(id)?;
+        let failed = |e| Error::io(format!("take over the snapshot of container {id:?}"), e);
+        match rustix::fs::flock(&snapshot.folder, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            done => done.map_err(failed)?,
+        }
+        // What was opened may have been removed before it was locked, and the name be another's by now.
+        let now = tree::open(self.root(), CONTAINERS).and_then(|folder| tree::open(folder.as_fd(), id))?;
+        let [now, then] = [&now, &snapshot.folder].map(rustix::fs::fstat);
+        let same = now.map_err(failed)?.st_ino == then.map_err(failed)?.st_ino;
+        Ok(same.then_some(snapshot))
     }
 
     /// What suits this host and the file system of the store: [`Mode::Overlay`] where a trial mount works,

@@ -35,12 +35,15 @@ pub(crate) fn open_file(
     rustix::fs::open(again, flags, Mode::empty()).map(|file| Some(file.into()))
 }
 
-/// Makes the directory `name` in `parent` unless it is there. The mode is not subject to the umask.
+/// Makes the directory `name` in `parent` unless it is there. Neither the umask nor an access list that
+/// `parent` hands down has a say in its mode.
 pub(crate) fn make(parent: BorrowedFd<'_>, name: &str, mode: u32) -> Result<OwnedFd> {
     let failed = |e: Errno| Error::io(format!("make directory {name}"), e);
     match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o700)) {
         Ok(()) => {
             let directory = open(parent, name)?;
+            let cleared = plimsoll_sys::fs::clear_xattrs(&directory);
+            cleared.map_err(|e| Error::io(format!("make directory {name}"), e))?;
             rustix::fs::fchmod(&directory, Mode::from_raw_mode(mode)).map_err(failed)?;
             Ok(directory)
         }

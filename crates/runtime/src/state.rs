@@ -74,6 +74,16 @@ const GATE: &CStr = c"start";
 const GATE_NOT_READY: Mode = Mode::WUSR;
 const GATE_READY: Mode = Mode::RUSR.union(Mode::WUSR);
 
+/// The fifo at which a container's first process waits for its start.
+enum Gate {
+    /// The container is being created.
+    NotReady,
+    /// `start` may open it.
+    Ready,
+    /// Nobody waits any more.
+    Open,
+}
+
 /// A container's directory, and what stands in it.
 #[derive(Debug)]
 pub(crate) struct Container {
@@ -179,15 +189,30 @@ impl Container {
 
     /// Where the container stands now.
     pub(crate) fn status(&self) -> Status {
-        let gate = rustix::fs::statat(&self.dir, GATE, AtFlags::SYMLINK_NOFOLLOW).ok();
-        match (self.process(), gate.map(|stat| Mode::from_raw_mode(stat.st_mode))) {
+        match (self.process(), self.gate()) {
             (None, _) if self.record.pid == 0 && self.is_locked_by_another() => Status::Creating,
             (None, _) => Status::Stopped,
-            (Some(_), Some(mode)) if mode == GATE_READY => Status::Created,
-            (Some(_), Some(_)) => Status::Creating,
-            (Some(_), None) if self.is_frozen() => Status::Paused,
-            (Some(_), None) => Status::Running,
+            (Some(_), Gate::NotReady) => Status::Creating,
+            (Some(_), Gate::Ready) => Status::Created,
+            (Some(_), Gate::Open) if self.is_frozen() => Status::Paused,
+            (Some(_), Gate::Open) => Status::Running,
         }
+    }
+
+    fn gate(&self) -> Gate {
+        match rustix::fs::statat(&self.dir, GATE, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(_) => Gate::Open,
+            Ok(stat) if Mode::from_raw_mode(stat.st_mode) != GATE_READY => Gate::NotReady,
+            // A `start` that was killed leaves the fifo, of which the program that it let through knows nothing.
+            Ok(_) if self.open_writer().is_err_and(|e| e == Errno::NXIO) => Gate::Open,
+            Ok(_) => Gate::Ready,
+        }
+    }
+
+    /// The gate for writing; `NXIO` where no process waits at it.
+    fn open_writer(&self) -> rustix::io::Result<OwnedFd> {
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        rustix::fs::openat(&self.dir, GATE, flags, Mode::empty())
     }
 
     fn is_frozen(&self) -> bool {
@@ -246,8 +271,7 @@ impl Container {
 
     /// Opens the gate: the process executes its program. What is returned hangs up once it has, or is dead.
     pub(crate) fn open_gate(&self) -> Result<OwnedFd> {
-        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let gate = match rustix::fs::openat(&self.dir, GATE, flags, Mode::empty()) {
+        let gate = match self.open_writer() {
             Err(Errno::NXIO) => return Err(Error::new(Kind::State, "container process is already dead")),
             other => other.context(|| "open the start fifo".to_owned())?,
         };

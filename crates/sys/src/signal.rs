@@ -29,10 +29,28 @@ fn block_and_watch_but(left_alone: &[i32]) -> Result<OwnedFd> {
         // SAFETY: the set is initialized and the number is a valid signal.
         check(unsafe { libc::sigdelset(&raw mut set, *signal) })?;
     }
-    // SAFETY: the set is initialized; the old one is not asked for.
-    check(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut()) })?;
-    // SAFETY: -1 asks for a new descriptor; the set is initialized.
-    let fd = unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+    watch(libc::SIG_SETMASK, &set)
+}
+
+/// Blocks the signals that ask a process to end and returns a descriptor that reads them. Threads that are made
+/// from then on leave them alone too.
+pub fn block_and_watch_requests_to_end() -> Result<OwnedFd> {
+    // SAFETY: sigset_t is plain data that sigemptyset initializes next.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is a valid place to write to.
+    check(unsafe { libc::sigemptyset(&raw mut set) })?;
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+        // SAFETY: the set is initialized and the number is a valid signal.
+        check(unsafe { libc::sigaddset(&raw mut set, signal) })?;
+    }
+    watch(libc::SIG_BLOCK, &set)
+}
+
+fn watch(how: i32, set: &libc::sigset_t) -> Result<OwnedFd> {
+    // SAFETY: the reference is to an initialized set; the old one is not asked for.
+    check(unsafe { libc::sigprocmask(how, set, std::ptr::null_mut()) })?;
+    // SAFETY: -1 asks for a new descriptor; the reference is to an initialized set.
+    let fd = unsafe { libc::signalfd(-1, set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
     check(fd)?;
     // SAFETY: signalfd has returned a new descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })

@@ -1,11 +1,13 @@
 //! What tests of several crates share: bundles of Debian's busybox, a look at the host before and after,
-//! and the reasons why a test cannot run here. Used by tests only.
+//! trees entry by entry, and the reasons why a test cannot run here. Used by tests only.
 
 mod bundle;
 mod host;
+mod tree;
 
 pub use bundle::Bundle;
 pub use host::{Host, have_controller};
+pub use tree::{Difference, Tree};
 
 /// What a test may need of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

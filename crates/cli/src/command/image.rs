@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use indicatif::HumanBytes;
-use plimsoll_image::{Image, Kind};
+use plimsoll_image::{Beside, Image, Kind};
 use plimsoll_spec::json::{self, Value, Wire as _};
 use plimsoll_spec::runtime::Config;
 use rustix::fs::{Mode, OFlags};
@@ -133,27 +133,24 @@ pub(super) fn unpack(context: &Context, verb: &Unpack) -> Result<ExitCode> {
 }
 
 pub(super) fn bundle(context: &Context, verb: &Bundle) -> Result<ExitCode> {
-    let directory = &verb.directory;
-    std::fs::create_dir(directory).with_context(|| format!("make {}", directory.display()))?;
-    let made = fill_bundle(context, verb);
-    if made.is_err() {
-        // The directory is ours, and half a bundle helps nobody.
-        std::fs::remove_dir_all(directory).with_context(|| format!("remove {}", directory.display()))?;
-    }
-    made
-}
-
-fn fill_bundle(context: &Context, verb: &Bundle) -> Result<ExitCode> {
     let _lease = context.store.share()?;
     let image = context.image(&verb.image, verb.options.platform.as_deref())?;
-    let rootfs = verb.directory.join("rootfs");
-    run::with_progress(&image, |options| {
-        Ok(plimsoll_image::snapshot::unpack(&context.store, &image, &rootfs, options)?)
+    let directory = &verb.directory;
+    // Before the work; what comes to stand there meanwhile is refused in the end.
+    if directory.symlink_metadata().is_ok() {
+        bail!("make the bundle {}: File exists", directory.display());
+    }
+    let beside = run::with_progress(&image, |options| {
+        let beside = Beside::new(directory)?;
+        plimsoll_image::snapshot::unpack(&context.store, &image, &beside.path().join("rootfs"), options)?;
+        Ok(beside)
     })?;
-    let name = verb.directory.file_name().and_then(|name| name.to_str()).unwrap_or("bundle").to_owned();
+    let rootfs = beside.path().join("rootfs");
+    let name = directory.file_name().and_then(|name| name.to_str()).unwrap_or("bundle");
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open(&rootfs, flags, Mode::empty()).context("open the root file system")?;
-    let config = run::configure(&name, &image, &verb.options, &verb.args, root.as_fd())?;
-    run::write_config(&verb.directory, &config)?;
+    let config = run::configure(name, &image, &verb.options, &verb.args, root.as_fd())?;
+    run::write_config(&beside.path(), &config)?;
+    beside.show_new()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -11,9 +11,10 @@ use crate::container::Container;
 use crate::context::Context;
 use crate::output::{object, print, print_json, print_table, text};
 
-use super::must;
+use super::{must, remains};
 
 pub(super) fn ps(context: &Context, verb: &Ps) -> Result<ExitCode> {
+    remains::of_the_killed(context)?;
     let statuses = statuses(context)?;
     let mut shown = Vec::new();
     for name in context.store.snapshots()? {

@@ -25,7 +25,7 @@ use crate::container::Container;
 use crate::context::Context;
 use crate::progress::bar;
 
-use super::options;
+use super::{options, remains};
 
 const MS_SLAVE: u64 = 1 << 19;
 
@@ -33,6 +33,7 @@ pub(super) fn run(context: &Context, verb: &Run) -> Result<ExitCode> {
     if verb.options.tty && !rustix::termios::isatty(rustix::stdio::stdin()) {
         bail!("-t needs a terminal, and standard input is none");
     }
+    remains::of_the_killed(context)?;
     let name = verb.name.clone().map_or_else(random_name, Ok)?;
     let lease = context.store.share()?;
     let image = context.image(&verb.image, verb.options.platform.as_deref())?;
@@ -40,14 +41,9 @@ pub(super) fn run(context: &Context, verb: &Run) -> Result<ExitCode> {
     let status = start(context, verb, &name, &image, &snapshot, lease);
     let remove = verb.rm || status.is_err();
     let ended = status.and_then(|code| note(&snapshot, code).map(|()| code));
-    if remove {
-        match snapshot.remove() {
-            // `rm --force` was faster.
-            Err(e) if e.kind() == Kind::NotFound => {}
-            removed => removed?,
-        }
-    }
-    ended.map(ExitCode::from)
+    let removed = if remove { remains::remove(context, &name, snapshot) } else { Ok(()) };
+    // Why it failed matters more than what that has left.
+    ended.and_then(|code| removed.map(|()| ExitCode::from(code)))
 }
 
 fn start(
@@ -72,6 +68,7 @@ fn start(
         digest,
         command: process.args,
         created,
+        remove: verb.rm,
         ..Container::default()
     };
     container.write(&bundle)?;
@@ -111,23 +108,33 @@ pub(super) fn write_config(bundle: &Path, config: &Config) -> Result<()> {
 }
 
 fn prepare<'a>(context: &'a Context, name: &str, image: &Image) -> Result<Snapshot<'a>> {
-    let mode = context.store.best_mode()?;
-    with_progress(image, |options| match context.store.prepare(name, image, mode, options) {
-        Err(e) if e.kind() == Kind::Exists => Err(anyhow!(
-            "the name {name:?} is in use; choose another, or remove that container with `plimsoll rm {name}`"
-        )),
-        done => done.context("unpack the image"),
+    with_progress(image, |options| {
+        let mode = context.store.best_mode()?;
+        match context.store.prepare(name, image, mode, options) {
+            Err(e) if e.kind() == Kind::Exists => Err(anyhow!(
+                "the name {name:?} is in use; choose another, or remove that container with `plimsoll rm {name}`"
+            )),
+            done => done.context("unpack the image"),
+        }
     })
 }
 
-/// Does `work` with a bar over the layers of `image` that are read meanwhile.
+/// Does `work` with a bar over the layers of `image` that are read meanwhile. A signal that asks this process to
+/// end is obeyed by ending the work, which then leaves nothing.
 pub(super) fn with_progress<T>(image: &Image, work: impl FnOnce(&Options<'_>) -> Result<T>) -> Result<T> {
     let size = image.layers.iter().map(|layer| layer.descriptor.size).sum();
     // Only once something is read: layers that are there already take no time.
     let started = std::sync::OnceLock::new();
+    let signals = signal::block_and_watch_requests_to_end().context("watch signals")?;
     let done = work(&Options {
         limits: Limits::DEFAULT,
-        progress: &|count| started.get_or_init(|| bar("unpack", size)).inc(count),
+        progress: &|count| {
+            started.get_or_init(|| bar("unpack", size)).inc(count);
+            match signal::next(&signals)? {
+                None => Ok(()),
+                Some(number) => Err(std::io::Error::other(format!("ended by signal {number}"))),
+            }
+        },
     });
     if let Some(bar) = started.get() {
         bar.finish_and_clear();

@@ -1,6 +1,10 @@
 //! Bad input: exit code 125, a message that names what failed, and nothing left; the sandbox checks the latter.
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+
+use plimsoll_test_support::{Need, have};
 
 use crate::{Sandbox, busybox_layout, shell};
 
@@ -90,22 +94,136 @@ fn what_is_not_there() {
     assert!(said.contains("the image is for linux/amd64, not linux/s390x"), "{said}");
 }
 
+/// A small disk, what is done on it first, the command that fills it, what it says, and what is on the disk then.
+struct Full {
+    options: &'static str,
+    before: &'static str,
+    command: &'static str,
+    want: &'static str,
+    left: &'static str,
+}
+
+/// The image's blobs need 1.1 MiB, its tree 2.1.
+const FULL: [Full; 7] = [
+    Full {
+        options: "size=1m",
+        before: "",
+        command: "--root small/store import oci:LAYOUT:busybox busybox",
+        want: "import the image: make room for ",
+        left: "find small/store/ingest small/store/blobs -type f -size +8k",
+    },
+    Full {
+        options: "size=1m",
+        before: "$plimsoll --root store import oci:LAYOUT:busybox busybox",
+        command: "--root store unpack busybox small/target",
+        want: "unpack \"bin/busybox\": write it: No space left on device",
+        left: "find small -mindepth 1",
+    },
+    Full {
+        options: "size=1m",
+        before: "$plimsoll --root store import oci:LAYOUT:busybox busybox",
+        command: "--root store bundle busybox small/target",
+        want: "unpack \"bin/busybox\": write it: No space left on device",
+        left: "find small -mindepth 1",
+    },
+    Full {
+        options: "size=8m,nr_inodes=12",
+        before: "$plimsoll --root store import oci:LAYOUT:busybox busybox",
+        command: "--root store unpack busybox small/target",
+        want: ": make it: No space left on device",
+        left: "find small -mindepth 1",
+    },
+    Full {
+        options: "size=2m",
+        before: "$plimsoll --root small/store import oci:LAYOUT:busybox busybox",
+        command: "--root small/store run --rm busybox true",
+        want: "unpack \"bin/busybox\": write it: No space left on device",
+        left: "find small/store/snapshots -mindepth 2 -not -name sha256",
+    },
+    Full {
+        options: "size=8m",
+        before: "$plimsoll --root small/store run --rm oci:LAYOUT:busybox true; cat /dev/zero > small/zeros || true",
+        command: "--root small/store run --rm oci:LAYOUT:busybox true",
+        want: "write snapshot.json: No space left on device",
+        left: "find small/store/snapshots/staging small/store/snapshots/containers small/store/runtime -mindepth 1",
+    },
+    Full {
+        options: "size=8m",
+        before: "$plimsoll --root small/store import oci:LAYOUT:busybox busybox; cat /dev/zero > small/zeros || true",
+        command: "--root small/store import oci:LAYOUT:busybox other",
+        want: "write the names of images: No space left on device",
+        left: "find small/store/ingest -mindepth 1",
+    },
+];
+
 #[test]
 fn a_full_disk() {
-    let Some(sandbox) = Sandbox::empty() else { return };
     let program = env!("CARGO_BIN_EXE_plimsoll");
-    // A file system of its own, in a mount namespace that goes with the shell.
-    let script = format!(
-        "mkdir small && mount -t tmpfs -o size=1m none small && \
-         {program} --root small/store run --rm oci:{}:busybox true 2>err; echo $?; cat err; ls small/store/ingest small/store/blobs/sha256",
-        busybox_layout().display()
+    for Full { options, before, command, want, left } in FULL {
+        let Some(sandbox) = Sandbox::empty() else { return };
+        // A file system of its own, in a mount namespace that goes with the shell.
+        let script = format!(
+            "mkdir small && mount -t tmpfs -o {options} none small && plimsoll={program} && {{ true; {before}
+            }} >/dev/null 2>&1; $plimsoll {command} 2>err; echo $?; {left}"
+        );
+        let script = script.replace("LAYOUT", &busybox_layout().display().to_string());
+        let output = std::process::Command::new("unshare")
+            .args(["-m", "sh", "-c", &script])
+            .current_dir(sandbox.path())
+            .output()
+            .unwrap();
+        let said = std::fs::read_to_string(sandbox.path().join("err")).unwrap();
+        let unexpected = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "125\n", "{command}: {said} {unexpected}");
+        assert!(said.contains(want) && said.contains("No space left on device"), "{command}: {said}");
+    }
+}
+
+#[test]
+fn a_user_who_may_do_nothing() {
+    let Some(sandbox) = Sandbox::empty() else { return };
+    if !have(&[Need::Program("setpriv"), Need::Program("unshare")]) {
+        return;
+    }
+    let place = sandbox.path();
+    let beside = std::path::Path::new(env!("CARGO_BIN_EXE_plimsoll"));
+    shell(
+        place,
+        &format!(
+            "chmod 755 . && mkdir home bin && chown 54321:54321 home && cp -r {} layout && chmod -R a+rX layout && cp {} {} bin",
+            busybox_layout().display(),
+            beside.display(),
+            beside.with_file_name("plimsoll-runtime").display(),
+        ),
     );
-    let output = std::process::Command::new("unshare")
-        .args(["-m", "sh", "-c", &script])
-        .current_dir(sandbox.path())
-        .output()
+    // In a user namespace whose root forbids to make more; the shell waits until it is mapped.
+    let inner = "echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --reuid 54321 --regid 54321 --clear-groups \
+        bin/plimsoll --root home/store run --rm oci:layout:busybox true";
+    let mut child = std::process::Command::new("unshare")
+        .args(["-U", "sh", "-c", &format!("echo up; read line; exec sh -c '{inner}'")])
+        .current_dir(place)
+        .env("HOME", place.join("home"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap();
-    assert!(printed.starts_with("125\n"), "{printed}");
-    assert!(printed.contains("No space left on device"), "{printed}");
+    let mut line = [0; 3];
+    child.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
+    for map in ["uid_map", "gid_map"] {
+        std::fs::write(format!("/proc/{}/{map}", child.id()), "0 0 65536").unwrap();
+    }
+    child.stdin.take().unwrap().write_all(b"\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(125), "{said}");
+    let said = said.lines().last().unwrap();
+    assert_eq!(
+        said,
+        "plimsoll-runtime: clone the container's process: no space left on device: \
+         the limit of namespaces is reached; see /proc/sys/user/max_*_namespaces"
+    );
+    let left =
+        "find home/store/snapshots/staging home/store/snapshots/containers home/store/runtime -mindepth 1";
+    assert_eq!(shell(place, left), "");
 }

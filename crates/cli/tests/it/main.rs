@@ -3,8 +3,11 @@
 
 mod debian;
 mod faults;
+mod hostile;
 mod images;
+mod killed;
 mod run;
+mod trees;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

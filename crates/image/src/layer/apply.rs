@@ -1,7 +1,7 @@
 //! From entries to a tree: every path is walked from the target, every name is made new, attributes of
 //! directories come last.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::CString;
 use std::io::{self, BufRead, Seek as _, SeekFrom};
 use std::os::fd::BorrowedFd;
@@ -19,13 +19,13 @@ use crate::{Error, Kind, Result};
 /// Directories kept open: archives list what is in a directory together.
 const OPEN_DIRECTORIES: usize = 64;
 
-/// Applies every entry of `archive` to `target`.
+/// Applies every entry of `archive` to `target`; the directories that have none.
 pub(super) fn entries<R: BufRead>(
     archive: &mut Reader<R>,
     target: BorrowedFd<'_>,
     mode: Mode,
     limits: &Limits,
-) -> Result<()> {
+) -> Result<Vec<Vec<u8>>> {
     let own = target.try_clone_to_owned().map_err(|e| Error::io("duplicate a descriptor", e))?;
     let mut tree = Tree {
         root: Root::from(own),
@@ -34,6 +34,7 @@ pub(super) fn entries<R: BufRead>(
         depth: limits.depth,
         open: Vec::new(),
         here: HashSet::new(),
+        handing_down: HashSet::new(),
         directories: BTreeMap::new(),
         times: HashMap::new(),
     };
@@ -67,6 +68,10 @@ fn refused(why: impl Into<String>) -> Error {
     Error::new(Kind::Entry, why)
 }
 
+fn clearing(e: io::Error) -> Error {
+    Error::io("take attributes off that no entry gives", e)
+}
+
 /// What a directory gets once nothing is made in it any more.
 struct Attributes {
     inode: u64,
@@ -83,6 +88,8 @@ struct Tree {
     open: Vec<(Vec<u8>, Rc<Directory>)>,
     /// What this layer has made, by directory and name: whiteouts of the same layer leave it alone.
     here: HashSet<(u64, Box<[u8]>)>,
+    /// Directories from which the kernel hands an access list down to what is made in them.
+    handing_down: HashSet<u64>,
     /// Directories that have an entry.
     directories: BTreeMap<Vec<u8>, Attributes>,
     /// Times of directories that have none, before something was made in them.
@@ -165,6 +172,9 @@ impl Tree {
         if self.mode == Mode::Plain {
             self.note_ancestors(path)?;
         }
+        if fs::hands_down_acl(&*directory).map_err(|e| Error::io("look at an access list", e))? {
+            self.handing_down.insert(directory.status.st_ino);
+        }
         let status = &directory.status;
         let modified = Timestamp {
             seconds: status.st_mtime,
@@ -219,24 +229,23 @@ impl Tree {
             return Err(refused("the root of a layer is no directory"));
         }
         let root = self.look(b"")?;
-        self.own(&root, entry)?;
-        self.xattrs_of(&root, entry)?;
-        self.note_directory(b"", &root, entry);
-        Ok(())
+        fs::clear_xattrs(&root).map_err(clearing)?;
+        self.describe(b"", &root, entry)
     }
 
     fn directory(&mut self, parent: &Directory, path: &[u8], name: &[u8], entry: &Entry) -> Result<()> {
-        let there = match fs::create_directory(parent, name, 0o700) {
+        let stood = match fs::create_directory(parent, name, 0o700) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 let status =
                     fs::status(parent, name).map_err(|e| Error::io("look at what stood there", e))?;
-                FileType::from_raw_mode(status.st_mode) == FileType::Directory
+                let stood = FileType::from_raw_mode(status.st_mode) == FileType::Directory;
+                if !stood {
+                    self.make(parent, name, |parent| fs::create_directory(parent, name, 0o700))?;
+                }
+                stood
             }
-            made => made.map(|()| true).map_err(|e| Error::io("make it", e))?,
+            made => made.map(|()| false).map_err(|e| Error::io("make it", e))?,
         };
-        if !there {
-            self.make(parent, name, |parent| fs::create_directory(parent, name, 0o700))?;
-        }
         // By its name in the open parent: the path could lead through a link to something else.
         let flags = rustix::fs::OFlags::RDONLY
             | rustix::fs::OFlags::DIRECTORY
@@ -246,16 +255,31 @@ impl Tree {
         let fd = rustix::fs::openat(parent, name, flags, Permissions::empty()).map_err(failed)?;
         let status = rustix::fs::fstat(&fd).map_err(failed)?;
         let directory = Directory { fd, status };
-        self.own(&directory, entry)?;
-        self.xattrs_of(&directory, entry)?;
-        self.note_directory(path, &directory, entry);
+        if stood || self.inherits_acl(parent) {
+            // The entry says all that there is to say, not only what is to be added.
+            fs::clear_xattrs(&directory).map_err(clearing)?;
+        }
+        self.describe(path, &directory, entry)
+    }
+
+    /// Owner and attributes of a directory; what closes or changes it comes last of all.
+    fn describe(&mut self, path: &[u8], directory: &Directory, entry: &Entry) -> Result<()> {
+        self.own(directory, entry)?;
+        self.xattrs_of(directory, entry)?;
+        let inode = directory.status.st_ino;
+        let hands_down = entry.xattrs.iter().any(|(name, _)| name == b"system.posix_acl_default");
+        match hands_down {
+            true => self.handing_down.insert(inode),
+            false => self.handing_down.remove(&inode),
+        };
+        let attributes = Attributes { inode, mode: entry.mode, modified: entry.modified };
+        self.directories.insert(path.to_vec(), attributes);
         Ok(())
     }
 
-    fn note_directory(&mut self, path: &[u8], directory: &Directory, entry: &Entry) {
-        let attributes =
-            Attributes { inode: directory.status.st_ino, mode: entry.mode, modified: entry.modified };
-        self.directories.insert(path.to_vec(), attributes);
+    /// Whether what is made in `parent` has an access list that no entry gave it.
+    fn inherits_acl(&self, parent: &Directory) -> bool {
+        self.handing_down.contains(&parent.status.st_ino)
     }
 
     fn file<R: BufRead>(
@@ -279,6 +303,9 @@ impl Tree {
         }
         // The owner first: changing it takes set-user-id bits and capabilities away.
         let inherits = parent.status.st_mode & 0o2000 != 0;
+        if self.inherits_acl(parent) {
+            fs::clear_xattrs(&file).map_err(clearing)?;
+        }
         if !self.privileged || inherits || (entry.uid, entry.gid) != (0, 0) {
             self.own(&file, entry)?;
         }
@@ -294,6 +321,11 @@ impl Tree {
             None => (&target[..0], target.as_slice()),
         };
         let absent = |e: io::Error| match e.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if self.mode == Mode::Overlay => {
+                let context =
+                    format!("it is a hard link to {:?}, which this layer does not have", shown(link));
+                Error::new(Kind::Unsupported, context).because(e)
+            }
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
                 refused(format!("it is a hard link to {:?}, which is not there", shown(link))).because(e)
             }
@@ -318,7 +350,8 @@ impl Tree {
             _ => FileType::Fifo,
         };
         if kind == FileType::CharacterDevice && entry.device == (0, 0) && self.mode == Mode::Overlay {
-            return Err(refused("a device 0:0 would delete what the layers below have there"));
+            let context = "overlayfs takes a device 0:0 for a deletion";
+            return Err(Error::new(Kind::Unsupported, context));
         }
         if !self.privileged && kind != FileType::Fifo {
             // An ordinary user can make none; the name is kept, and nobody can mistake it for content.
@@ -334,6 +367,9 @@ impl Tree {
 
     /// Owner, attributes and time of what is described by its name, being nothing to be opened.
     fn describe_name(&mut self, parent: &Directory, name: &[u8], entry: &Entry) -> Result<()> {
+        if self.inherits_acl(parent) {
+            fs::clear_name_xattrs(parent, name).map_err(clearing)?;
+        }
         if self.privileged {
             fs::set_name_owner(parent, name, entry.uid, entry.gid)
                 .map_err(|e| Error::io("set its owner", e))?;
@@ -448,8 +484,9 @@ impl Tree {
         removed.map(drop).map_err(|e| Error::io("empty an opaque directory", e))
     }
 
-    /// Modes and times of directories, those below first: a mode may close what is below.
-    fn finish(self) -> Result<()> {
+    /// Modes and times of directories, those below first: a mode may close what is below. The directories
+    /// that have no entry are returned.
+    fn finish(self) -> Result<Vec<Vec<u8>>> {
         let failed =
             |path: &[u8], e: io::Error| Error::io(format!("set the mode and time of {:?}", shown(path)), e);
         for (path, (inode, modified)) in &self.times {
@@ -470,8 +507,16 @@ impl Tree {
                 fs::set_times(&directory, attributes.modified).map_err(|e| failed(path, e))?;
             }
         }
-        Ok(())
+        let passed = self.times.keys().flat_map(|path| prefixes(path));
+        let implied: BTreeSet<_> = passed.filter(|path| !self.directories.contains_key(*path)).collect();
+        Ok(implied.into_iter().map(<[u8]>::to_vec).collect())
     }
+}
+
+/// `path` and all directories above it but the root.
+fn prefixes(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+    slashes.chain([path.len()]).map(|end| &path[..end]).filter(|path| !path.is_empty())
 }
 
 /// Copies the next `length` bytes of the entry's data, or as many as there are.

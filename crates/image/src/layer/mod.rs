@@ -53,16 +53,28 @@ impl Limits {
     pub const DEFAULT: Limits = Limits { bytes: 256 << 30, ratio: 500, entries: 8 << 20, depth: 256 };
 }
 
+/// Is told bytes as they are read, by several threads; fails where the work is to end.
+pub type Watcher<'a> = dyn Fn(u64) -> std::io::Result<()> + Sync + 'a;
+
+/// What was found out about a layer that was applied.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Directories that entries lead through without one that describes them, as paths within the layer.
+    pub implied: Vec<Vec<u8>>,
+}
+
 /// Applies the layer that is read from `source` to the directory `target`.
 ///
 /// For [`Mode::Overlay`] the target is to become one layer of overlayfs: deletions become what overlayfs
 /// takes for them. Owners are kept where the caller is root, and are the caller's otherwise; an ordinary
-/// user gets an empty file in place of a device. `progress` is told the bytes of the blob as they are read.
+/// user gets an empty file in place of a device. `progress` is told the bytes of the blob as they are read, and
+/// its failure ends the work.
 ///
 /// # Errors
 /// [`Kind::Size`] and [`Kind::Digest`] where blob or archive are not what `expected` says,
 /// [`Kind::MediaType`], [`Kind::Compression`], [`Kind::Archive`] and [`Kind::Entry`] for what cannot be read
-/// or made, [`Kind::Limit`] beyond `limits`, [`Kind::Io`] and [`Kind::NoSpace`] from the host. The target then
+/// or made, [`Kind::Unsupported`] for what overlayfs has no form for: a device 0:0, and a hard link to what the
+/// layers below have, [`Kind::Limit`] beyond `limits`, [`Kind::Io`] and [`Kind::NoSpace`] from the host. The target then
 /// has part of the layer.
 pub fn apply(
     source: impl Read + Send,
@@ -70,20 +82,21 @@ pub fn apply(
     target: BorrowedFd<'_>,
     mode: Mode,
     limits: &Limits,
-    progress: &(dyn Fn(u64) + Sync),
-) -> Result<()> {
+    progress: &Watcher<'_>,
+) -> Result<Applied> {
     let codec = compression::Codec::of(expected.media_type)?;
     let blob = pipe::Blob::new(source, expected, progress);
     pipe::run(blob, codec, limits, |archive| {
         let mut verifier = Verifier::new(expected.diff_id, None);
         let mut reader = tar::Reader::new(pipe::Verified::new(archive, &mut verifier));
-        apply::entries(&mut reader, target, mode, limits)?;
+        let implied = apply::entries(&mut reader, target, mode, limits)?;
         // What follows the archive's end belongs to its digest.
         reader.drain()?;
         drop(reader);
-        verifier.finish().map_err(|mismatch| {
+        let verified = verifier.finish().map_err(|mismatch| {
             let context = format!("the archive of layer {} is not what its diff_id says", expected.digest);
             Error::new(Kind::Digest, context).because(mismatch)
-        })
+        });
+        verified.map(|()| Applied { implied })
     })
 }

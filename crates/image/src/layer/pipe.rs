@@ -25,12 +25,12 @@ pub(super) struct Blob<'a, R> {
     verifier: Verifier,
     mismatch: Option<Mismatch>,
     size: u64,
-    progress: &'a (dyn Fn(u64) + Sync),
+    progress: &'a super::Watcher<'a>,
     name: String,
 }
 
 impl<'a, R: Read> Blob<'a, R> {
-    pub(super) fn new(source: R, expected: &Expected<'_>, progress: &'a (dyn Fn(u64) + Sync)) -> Self {
+    pub(super) fn new(source: R, expected: &Expected<'_>, progress: &'a super::Watcher<'a>) -> Self {
         let verifier = Verifier::new(expected.digest, Some(expected.size));
         let name = format!("layer {}", expected.digest);
         Blob { source, verifier, mismatch: None, size: expected.size, progress, name }
@@ -71,7 +71,7 @@ impl<R: Read> Read for Blob<'_, R> {
             self.mismatch = Some(mismatch.clone());
             return Err(io::Error::other(mismatch));
         }
-        (self.progress)(count as u64);
+        (self.progress)(count as u64)?;
         Ok(count)
     }
 }

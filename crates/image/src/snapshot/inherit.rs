@@ -1,71 +1,90 @@
 //! Directories that a layer leads through without an entry of their own. Unpacked on its own the layer has
 //! just made them; stacked, they would hide how the layers below describe them.
 
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::os::fd::OwnedFd;
 
-use rustix::fs::{Dir, FileType, Mode as Permissions, OFlags, ResolveFlags};
+use plimsoll_sys::fs::xattr;
+use rustix::fs::{Mode as Permissions, OFlags};
 use rustix::io::Errno;
 
 use super::unpack::copy_attributes;
-use crate::{Error, Result, tree};
+use crate::{Error, Result};
 
-/// Gives such directories below `layer` the attributes that the topmost of `below`, lowest first, has for
-/// them. They are known by a modification time that is not before `start`, when the unpacking began: an
-/// entry would have set another.
-pub(super) fn inherit(below: &[OwnedFd], layer: &OwnedFd, start: SystemTime) -> Result<()> {
-    let start = start.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let search = Search { below, start: i64::try_from(start).unwrap_or(i64::MAX) };
-    search.children(layer.as_fd(), "")
+/// Gives the directories `implied` of `layer` what the topmost of `below`, lowest first, says of them.
+pub(super) fn inherit(below: &[OwnedFd], layer: &OwnedFd, implied: &[Vec<u8>]) -> Result<()> {
+    for path in implied {
+        let Looked::There(own) = look(layer, path)? else {
+            // It led through a link to what has an entry, or was replaced since.
+            continue;
+        };
+        if let Some(described) = find(below, layer, path)? {
+            copy_attributes(&described, &own)?;
+        }
+    }
+    Ok(())
 }
 
-struct Search<'a> {
-    below: &'a [OwnedFd],
-    start: i64,
+/// The directory `path` as the layers `below` show it to the layer above, if they do.
+fn find(below: &[OwnedFd], layer: &OwnedFd, path: &[u8]) -> Result<Option<OwnedFd>> {
+    let above = path.iter().rposition(|byte| *byte == b'/').map_or(&path[..0], |slash| &path[..slash]);
+    if hides(layer, above)? {
+        return Ok(None);
+    }
+    for layer in below.iter().rev() {
+        match look(layer, path)? {
+            Looked::There(found) => return Ok(Some(found)),
+            Looked::Absent => {}
+            Looked::Hidden => return Ok(None),
+        }
+    }
+    Ok(None)
 }
 
-impl Search<'_> {
-    /// Every directory in `folder`, which is at `path`. The limit of a layer's depth bounds the recursion.
-    fn children(&self, folder: BorrowedFd<'_>, path: &str) -> Result<()> {
-        let failed = |e: Errno| Error::io(format!("look at directory {path:?} of a layer"), e);
-        for found in Dir::read_from(folder).map_err(failed)? {
-            let found = found.map_err(failed)?;
-            // A name that is not UTF-8 is left as it is.
-            let Ok(name) = found.file_name().to_str() else { continue };
-            if matches!(name, "." | "..")
-                || !matches!(found.file_type(), FileType::Directory | FileType::Unknown)
-            {
-                continue;
-            }
-            let child = match tree::open(folder, name) {
-                Err(e) if e.is_errno(Errno::NOTDIR) || e.is_errno(Errno::LOOP) => continue,
-                child => child?,
-            };
-            let path = format!("{path}{name}");
-            // Its children first: they are looked for while it is as it was made.
-            self.children(child.as_fd(), &format!("{path}/"))?;
-            if rustix::fs::fstat(&child).map_err(failed)?.st_mtime >= self.start
-                && let Some(described) = self.find(&path)?
-            {
-                copy_attributes(&described, &child)?;
-            }
-        }
-        Ok(())
-    }
+/// What one layer says of a path.
+enum Looked {
+    There(OwnedFd),
+    /// Nothing: the layers below count.
+    Absent,
+    /// That there is none: a file, a link or a whiteout is in its place, or an opaque directory above it.
+    Hidden,
+}
 
-    /// The directory `path` of the topmost layer that has something there.
-    fn find(&self, path: &str) -> Result<Option<OwnedFd>> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        for layer in self.below.iter().rev() {
-            match rustix::fs::openat2(layer, path, flags, Permissions::empty(), resolve) {
-                Ok(found) => return Ok(Some(found)),
-                Err(Errno::NOENT) => {}
-                // A file, a link or a whiteout: the directory is new.
-                Err(Errno::NOTDIR | Errno::LOOP) => return Ok(None),
-                Err(e) => return Err(Error::io(format!("look for directory {path:?} in the layers"), e)),
-            }
-        }
-        Ok(None)
+fn look(layer: &OwnedFd, path: &[u8]) -> Result<Looked> {
+    let mut opaque = false;
+    let mut at = open(layer, b".").map_err(|e| failed(path, e))?;
+    for name in path.split(|byte| *byte == b'/') {
+        opaque |= is_opaque(&at).map_err(|e| failed(path, e))?;
+        at = match open(&at, name) {
+            Ok(next) => next,
+            Err(Errno::NOENT) if !opaque => return Ok(Looked::Absent),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(Looked::Hidden),
+            Err(e) => return Err(failed(path, e)),
+        };
     }
+    Ok(Looked::There(at))
+}
+
+/// Whether `path` or a directory above it is opaque in `layer`.
+fn hides(layer: &OwnedFd, path: &[u8]) -> Result<bool> {
+    let mut at = open(layer, b".").map_err(|e| failed(path, e))?;
+    for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
+        if is_opaque(&at).map_err(|e| failed(path, e))? {
+            return Ok(true);
+        }
+        at = open(&at, name).map_err(|e| failed(path, e))?;
+    }
+    is_opaque(&at).map_err(|e| failed(path, e))
+}
+
+fn is_opaque(directory: &OwnedFd) -> std::io::Result<bool> {
+    Ok(xattr(directory, c"trusted.overlay.opaque")?.is_some())
+}
+
+fn open(parent: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, name, flags, Permissions::empty())
+}
+
+fn failed(path: &[u8], e: impl Into<std::io::Error>) -> Error {
+    Error::io(format!("look at directory \"{}\" of a layer", path.escape_ascii()), e)
 }

@@ -5,17 +5,17 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
 
 use plimsoll_digest::Digest;
-use rustix::fs::{Gid, Mode as Permissions, OFlags, Timespec, Timestamps, Uid};
+use plimsoll_sys::fs::copy_xattrs;
+use rustix::fs::{Gid, Mode as Permissions, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
 use super::inherit::inherit;
 use super::{LAYERS, Mode, Staged, make_path, open_layer};
 use crate::image::Layer;
-use crate::layer::{self, Expected, Limits};
-use crate::{Error, Image, Kind, Result, Store, tree};
+use crate::layer::{self, Applied, Expected, Limits, Watcher};
+use crate::{Beside, Error, Image, Kind, Result, Store};
 
 /// Most layers unpacked at a time: each has threads of its own.
 const PARALLEL: usize = 4;
@@ -29,8 +29,8 @@ const UNTOUCHED: u32 = 0o1001;
 pub struct Options<'a> {
     /// What a layer may cost.
     pub limits: Limits,
-    /// Told the bytes of blobs as they are read, by several threads.
-    pub progress: &'a (dyn Fn(u64) + Sync),
+    /// Told the bytes of blobs as they are read.
+    pub progress: &'a Watcher<'a>,
 }
 
 /// Unpacks `image`, whose blobs are in `store`, to `target`, which may be an empty directory or nothing.
@@ -40,36 +40,20 @@ pub struct Options<'a> {
 /// [`Kind::Exists`] where something is at `target`, and what [`layer::apply`] gives.
 pub fn unpack(store: &Store, image: &Image, target: &Path, options: &Options<'_>) -> Result<()> {
     let _lease = store.share()?;
-    let failed = |e: Errno| Error::io(format!("unpack to {}", target.display()), e);
-    let name = target.file_name().ok_or_else(|| failed(Errno::EXIST))?;
-    let parent = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let parent = rustix::fs::open(parent, flags, Permissions::empty()).map_err(failed)?;
-    // Beside the target, so that a rename is enough, and closed to others until it is verified.
-    let beside = format!(".plimsoll-{}", crate::store::random_name()?);
-    let folder = tree::make(parent.as_fd(), &beside, 0o700)?;
-    let done = tree::make(folder.as_fd(), "rootfs", 0o755)
-        .and_then(|rootfs| all(store, image, rootfs.as_fd(), options))
-        .and_then(|()| {
-            rustix::fs::renameat(&folder, "rootfs", &parent, name).map_err(|e| match e {
-                Errno::NOTEMPTY | Errno::NOTDIR => failed(Errno::EXIST),
-                e => failed(e),
-            })
-        });
-    // A failure before matters more; what cannot be removed is there to be seen.
-    let removed = tree::remove(parent.as_fd(), &beside);
-    done.and(removed)
+    let beside = Beside::new(target)?;
+    all(store, image, beside.directory().as_fd(), options)?;
+    beside.show()
 }
 
 /// Unpacks all layers of `image` over each other into `target`.
 pub(super) fn all(store: &Store, image: &Image, target: BorrowedFd<'_>, options: &Options<'_>) -> Result<()> {
-    image.layers.iter().try_for_each(|layer| apply(store, layer, target, Mode::Plain, options))
+    image.layers.iter().try_for_each(|layer| apply(store, layer, target, Mode::Plain, options).map(drop))
 }
 
 /// Makes sure that every layer of `image` is there for overlayfs; their chain ids, lowest first.
+///
+/// # Errors
+/// [`Kind::Unsupported`] where a layer has what overlayfs cannot, and what [`layer::apply`] gives.
 pub(super) fn layers(store: &Store, image: &Image, options: &Options<'_>) -> Result<Vec<Digest>> {
     let mut missing = Vec::new();
     for layer in &image.layers {
@@ -79,19 +63,19 @@ pub(super) fn layers(store: &Store, image: &Image, options: &Options<'_>) -> Res
             Err(e) => return Err(e),
         }
     }
-    let start = SystemTime::now();
     let staged = in_parallel(&missing, |layer| {
         let staged = Staged::new(store)?;
         set_mode(&staged.folder, UNTOUCHED)?;
-        apply(store, layer, staged.folder.as_fd(), Mode::Overlay, options)?;
-        Ok(staged)
+        let applied = apply(store, layer, staged.folder.as_fd(), Mode::Overlay, options)?;
+        Ok((staged, applied.implied))
     })?;
     let mut staged = missing.iter().zip(staged).peekable();
     let mut below: Vec<OwnedFd> = Vec::with_capacity(image.layers.len());
     // In order, so that a layer is never there without those below it.
     for layer in &image.layers {
-        if let Some((_, staged)) = staged.next_if(|(missing, _)| missing.chain_id == layer.chain_id) {
-            inherit(&below, &staged.folder, start)?;
+        let made = staged.next_if(|(missing, _)| missing.chain_id == layer.chain_id);
+        if let Some((_, (staged, implied))) = made {
+            inherit(&below, &staged.folder, &implied)?;
             inherit_root(below.last(), &staged.folder)?;
             name(store, &layer.chain_id, staged)?;
         }
@@ -130,7 +114,7 @@ fn apply(
     target: BorrowedFd<'_>,
     mode: Mode,
     options: &Options<'_>,
-) -> Result<()> {
+) -> Result<Applied> {
     let expected = Expected {
         media_type: &layer.descriptor.media_type,
         size: layer.descriptor.size,
@@ -142,17 +126,19 @@ fn apply(
         .map_err(|e| Error::new(e.kind(), format!("unpack layer {}", layer.descriptor.digest)).because(e))
 }
 
-/// Gives `to` the owner, permissions and modification time of `from`.
+/// Gives `to` the owner, attributes, permissions and modification time of `from`.
 pub(super) fn copy_attributes(from: &OwnedFd, to: &OwnedFd) -> Result<()> {
     let copy = || {
         let stat = rustix::fs::fstat(from)?;
         rustix::fs::fchown(to, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
+        copy_xattrs(from, to)?;
         rustix::fs::fchmod(to, Permissions::from_raw_mode(stat.st_mode & 0o7777))?;
         let nanoseconds = i64::try_from(stat.st_mtime_nsec).unwrap_or(0);
         let time = Timespec { tv_sec: stat.st_mtime, tv_nsec: nanoseconds };
         rustix::fs::futimens(to, &Timestamps { last_access: time, last_modification: time })
+            .map_err(std::io::Error::from)
     };
-    copy().map_err(|e: Errno| Error::io("copy the attributes of the root", e))
+    copy().map_err(|e| Error::io("copy the attributes of a directory", e))
 }
 
 /// The results of `work` on each of `items`, in their order; the first failure ends it.

@@ -85,7 +85,7 @@ fn apply(
     };
     let fd =
         rustix::fs::openat(CWD, target, OFlags::RDONLY | OFlags::DIRECTORY, Permissions::empty()).unwrap();
-    layer::apply(blob, &expected, fd.as_fd(), mode, limits, &|_| {})
+    layer::apply(blob, &expected, fd.as_fd(), mode, limits, &|_| Ok(())).map(drop)
 }
 
 fn plain(archive: &[u8], target: &Path) -> Result<()> {
@@ -401,9 +401,9 @@ fn what_was_promised_is_checked() {
     let fd = rustix::fs::openat(CWD, target.path(), OFlags::RDONLY | OFlags::DIRECTORY, Permissions::empty())
         .unwrap();
     let check = |blob: &[u8], expected: Expected<'_>| {
-        failure(layer::apply(blob, &expected, fd.as_fd(), Mode::Plain, &Limits::DEFAULT, &|_| {}))
+        failure(layer::apply(blob, &expected, fd.as_fd(), Mode::Plain, &Limits::DEFAULT, &|_| Ok(())))
     };
-    assert!(layer::apply(&blob[..], &good, fd.as_fd(), Mode::Plain, &Limits::DEFAULT, &|_| {}).is_ok());
+    assert!(layer::apply(&blob[..], &good, fd.as_fd(), Mode::Plain, &Limits::DEFAULT, &|_| Ok(())).is_ok());
     let cases = [
         (
             check(&blob[..blob.len() - 9], good),

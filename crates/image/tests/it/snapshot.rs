@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
 
 use plimsoll_digest::chain_ids;
 use plimsoll_image::layer::Limits;
 use plimsoll_image::snapshot::{Mode, Options, Snapshot, unpack};
-use plimsoll_image::{Image, Kind, Result, Store};
+use plimsoll_image::{Beside, Image, Kind, Result, Store};
 use rustix::fs::{CWD, Mode as Permissions, OFlags};
 
 use crate::archive::{archive, entry, file};
@@ -27,7 +27,7 @@ fn two_layers(store: &Store) -> Image {
     store.image(&image(store, &[&lower, &upper])).unwrap()
 }
 
-const OPTIONS: Options<'static> = Options { limits: Limits::DEFAULT, progress: &|_| {} };
+const OPTIONS: Options<'static> = Options { limits: Limits::DEFAULT, progress: &|_| Ok(()) };
 
 fn prepare<'a>(store: &'a Store, id: &str, image: &Image, mode: Mode) -> Result<Snapshot<'a>> {
     store.prepare(id, image, mode, &OPTIONS)
@@ -112,12 +112,73 @@ fn unpacks_to_where_nothing_is() {
     let unpack = || unpack(&store, &image, &target, &OPTIONS);
     unpack().unwrap();
     assert_eq!(content(&target.join("etc")), pairs(&[("a", "upper"), ("c", "added")]));
-    let want = format!("unpack to {}: File exists (os error 17)", target.display());
+    let want = format!("make {}: File exists (os error 17)", target.display());
     assert_eq!(failure(unpack()), (Kind::Exists, want));
     fs::remove_dir_all(&target).unwrap();
     fs::create_dir(&target).unwrap();
     unpack().unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn what_the_dead_made_beside_a_target_is_removed() {
+    let place = tempfile::tempdir().unwrap();
+    let names = || {
+        let found = fs::read_dir(place.path()).unwrap();
+        let mut names: Vec<_> =
+            found.map(|found| found.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let make = |name: &str, mode| {
+        let path = place.path().join(name);
+        fs::create_dir_all(path.join("made/etc")).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    make(".plimsoll-0123456789abcdef", 0o700);
+    // None of these is of the kind that is removed.
+    make(".plimsoll-0123456789abcdeg", 0o700);
+    make(".plimsoll-0123456789abcde", 0o700);
+    make(".plimsoll-fedcba9876543210", 0o755);
+    std::os::unix::fs::symlink(".plimsoll-fedcba9876543210", place.path().join(".plimsoll-aaaaaaaaaaaaaaaa"))
+        .unwrap();
+    let others = [
+        ".plimsoll-0123456789abcde",
+        ".plimsoll-0123456789abcdeg",
+        ".plimsoll-aaaaaaaaaaaaaaaa",
+        ".plimsoll-fedcba9876543210",
+    ];
+    let living = Beside::new(&place.path().join("living")).unwrap();
+    drop(Beside::new(&place.path().join("given-up")).unwrap());
+    let hidden = living.path().parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+    let mut want = [others.as_slice(), &[&hidden]].concat();
+    want.sort_unstable();
+    assert_eq!(names(), want);
+    fs::write(living.path().join("file"), "content").unwrap();
+    living.show().unwrap();
+    assert_eq!(names(), [others.as_slice(), &["living"]].concat());
+    assert_eq!(content(&place.path().join("living")), pairs(&[("file", "content")]));
+    // An empty directory gives way only to who says so.
+    fs::create_dir(place.path().join("empty")).unwrap();
+    let new = Beside::new(&place.path().join("empty")).unwrap();
+    let want = format!("make {}: File exists (os error 17)", place.path().join("empty").display());
+    assert_eq!(failure(new.show_new()), (Kind::Exists, want));
+    assert_eq!(names(), [others.as_slice(), &["empty", "living"]].concat());
+}
+
+#[test]
+fn a_snapshot_is_held_by_who_made_it() {
+    let (_folder, store) = store();
+    let image = two_layers(&store);
+    let made = prepare(&store, "box", &image, Mode::Plain).unwrap();
+    assert!(store.take_over("box").unwrap().is_none());
+    assert_eq!(store.snapshot("box").unwrap().id(), "box");
+    drop(made);
+    let taken = store.take_over("box").unwrap().unwrap();
+    assert!(store.take_over("box").unwrap().is_none());
+    taken.remove().unwrap();
+    let want = "container \"box\" has no snapshot".to_owned();
+    assert_eq!(failure(store.take_over("box").map(drop)), (Kind::NotFound, want));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `start`: the program of a created container is executed.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::process::ExitCode;
 
 use plimsoll_spec::runtime::Status;
@@ -29,7 +29,7 @@ pub(super) fn run(context: &Context, parsed: &Parsed) -> Result<ExitCode> {
     if container.record.poststart.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    wait_for_execution(gate)?;
+    wait_for_execution(gate.as_fd())?;
     let hooked = hooks::run("poststart", &container.record.poststart, &container.state(Status::Running));
     if hooked.is_err() {
         // The hook's failure is the one to report; what cannot be removed stays for `delete --force`.
@@ -39,10 +39,10 @@ pub(super) fn run(context: &Context, parsed: &Parsed) -> Result<ExitCode> {
 }
 
 /// The process holds both ends of the gate until it executes its program.
-fn wait_for_execution(gate: OwnedFd) -> Result<()> {
+fn wait_for_execution(gate: BorrowedFd<'_>) -> Result<()> {
     loop {
         // Without events only the end of all readers is reported.
-        match poll(&mut [PollFd::from_borrowed_fd(gate.as_fd(), PollFlags::empty())], None) {
+        match poll(&mut [PollFd::from_borrowed_fd(gate, PollFlags::empty())], None) {
             Err(Errno::INTR) => continue,
             other => return other.map(drop).context(|| "wait for the program".to_owned()),
         }

@@ -11,7 +11,7 @@ use plimsoll_sys::process::{CloneFlags, Forked, SingleThreaded, fork};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitOptions, WaitStatus, pidfd_open, waitpid};
 
-use crate::error::{Context as _, Error, Kind, Result};
+use crate::error::{Context as _, Error, Kind, Result, errno_text};
 use crate::plan::{Bundle, Plan};
 use crate::rootfs::cgroup::CgroupMounts;
 use crate::state::{CgroupPath, Container, Record, now, start_time};
@@ -206,6 +206,25 @@ fn cgroup_mounts(hierarchy: &Hierarchy, cgroup: &Cgroup, namespaced: bool) -> Re
     Ok(CgroupMounts { hierarchies, namespaced })
 }
 
+/// Why there is no process. The kernel's own words for a limit of namespaces speak of a device.
+///
+/// # References
+/// - [namespaces(7)](https://man7.org/linux/man-pages/man7/namespaces.7.html), the /proc/sys/user directory
+fn cannot_clone(errno: Errno, user_namespace: bool) -> Error {
+    let hint = match errno {
+        Errno::NOSPC | Errno::USERS => {
+            ": the limit of namespaces is reached; see /proc/sys/user/max_*_namespaces"
+        }
+        Errno::PERM if user_namespace => {
+            ": this user may make no user namespace; see the settings unprivileged_userns_clone and \
+             apparmor_restrict_unprivileged_userns in /proc/sys/kernel"
+        }
+        _ => "",
+    };
+    let why = format!("{}{hint}", errno_text(errno));
+    Error::because(Kind::Environment, "clone the container's process", why)
+}
+
 type Launched = (Child, OwnedFd, Option<OwnedFd>);
 
 fn launch(
@@ -222,8 +241,7 @@ fn launch(
     let maps = plan.new.contains(CloneFlags::NEWUSER);
     let hooks = bundle.config.hooks.clone().unwrap_or_default();
     let state = hooks::state_halves(container);
-    let forked =
-        fork(token, plan.cloned(), cgroup_fd).context(|| "clone the container's process".to_owned())?;
+    let forked = fork(token, plan.cloned(), cgroup_fd).map_err(|errno| cannot_clone(errno, maps))?;
     let Forked::Parent { pid, pidfd } = forked else {
         drop(ours);
         container.close_in_child();

@@ -191,3 +191,38 @@ fn a_failure_is_one_json_object_in_the_log() {
         (&json!("error"), &json!("container \"absent\" does not exist"))
     );
 }
+
+#[test]
+fn a_full_disk() {
+    let rows = [
+        // Not even the container's directory, then its record, its start fifo, its record with the pid.
+        ("size=1m,nr_inodes=1", "", "make ", "state/"),
+        ("size=1m,nr_inodes=2", "", "write the state of ", ""),
+        ("size=1m,nr_inodes=3", "", "make the start fifo", ""),
+        ("size=1m,nr_inodes=4", "", "write the state of ", ""),
+        ("size=1m", "cat /dev/zero > state/zeros 2>/dev/null || true;", "write the state of ", ""),
+    ];
+    for (options, before, want, object) in rows {
+        let Some(sandbox) = Sandbox::new("full", "true") else { return };
+        let create = ["create", sandbox.id.as_str()];
+        let command = sandbox.bundle.command(crate::runtime(), &create);
+        let args: Vec<_> = command.get_args().map(|arg| arg.to_str().unwrap()).collect();
+        // A file system of its own, in a mount namespace that goes with the shell.
+        let script = format!(
+            "mkdir -p state && mount -t tmpfs -o {options} none state && {{ {before} true; }} && \
+             {} {} >out 2>err </dev/null; echo $?; find state -mindepth 1 -not -name zeros",
+            command.get_program().display(),
+            args.join(" ")
+        );
+        let output = std::process::Command::new("unshare")
+            .args(["-m", "sh", "-c", &script])
+            .current_dir(sandbox.bundle.path())
+            .output()
+            .unwrap();
+        let said = std::fs::read_to_string(sandbox.bundle.path().join("err")).unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "1\n", "{options}: {said}");
+        assert!(said.starts_with(&format!("plimsoll-runtime: {want}")), "{options}: {said}");
+        assert!(said.contains(object) && said.ends_with(": no space left on device\n"), "{options}: {said}");
+        assert_eq!(sandbox.host(), sandbox.before, "{options}: the host has changed");
+    }
+}

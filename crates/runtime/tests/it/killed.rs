@@ -1,4 +1,4 @@
-//! `create` killed at any of its system calls, runtime or child: what is left, `delete --force` removes.
+//! Commands killed at any of their system calls, runtime or child: what is left, `delete --force` removes.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
@@ -12,9 +12,10 @@ use crate::{Sandbox, runtime};
 /// Every so many system calls one run is killed; coprime to the lengths of the loops in them.
 const STEP: usize = 5;
 
-/// `create` under strace with `options`, its standard streams closed.
-fn traced(sandbox: &Sandbox, options: &[&str]) -> Child {
-    let plain = sandbox.bundle.command(runtime(), &["create", &sandbox.id]);
+/// The runtime's `args` under strace with `options`, its standard streams closed; `ID` is the container's id.
+fn traced(sandbox: &Sandbox, options: &[&str], args: &[&str]) -> Child {
+    let args: Vec<_> = args.iter().map(|arg| if *arg == "ID" { sandbox.id.as_str() } else { arg }).collect();
+    let plain = sandbox.bundle.command(runtime(), &args);
     let mut traced = Command::new("strace");
     traced.args(options).arg(plain.get_program()).args(plain.get_args());
     traced
@@ -41,11 +42,12 @@ fn finish(sandbox: &Sandbox, mut running: Child) -> ExitStatus {
     ended.unwrap_or_else(|| running.wait().unwrap())
 }
 
-/// The system calls of a whole `create`, each with how often its process had made it: what strace can aim at.
-fn calls(sandbox: &Sandbox) -> Vec<(String, usize)> {
+/// The system calls of a whole command, each with how often its process had made it: what strace can aim at.
+/// `run` is given strace's options and waits until the command is over.
+fn calls(run: impl FnOnce(&[&str])) -> Vec<(String, usize)> {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("trace");
-    finish(sandbox, traced(sandbox, &["-ff", "-qq", "-o", log.to_str().unwrap()]));
+    run(&["-ff", "-qq", "-o", log.to_str().unwrap()]);
     let mut calls = Vec::new();
     for file in std::fs::read_dir(dir.path()).unwrap() {
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
@@ -64,23 +66,104 @@ fn calls(sandbox: &Sandbox) -> Vec<(String, usize)> {
     calls
 }
 
+/// strace's options to kill the runtime or its child, whichever is first to make call `name` so often.
+fn inject(name: &str, count: usize) -> [String; 6] {
+    let inject = format!("inject={name}:signal=KILL:when={count}");
+    ["-f", "-qq", "-o", "/dev/null", "-e", &inject].map(str::to_owned)
+}
+
+/// Nothing is left of the container, wherever the command was killed.
+fn nothing_is_left(sandbox: &Sandbox, at: &str) {
+    let state = std::fs::read_dir(sandbox.bundle.state()).map_or(0, Iterator::count);
+    assert_eq!(state, 0, "{at}: state is left");
+    assert_eq!(sandbox.host(), sandbox.before, "{at}: the host has changed");
+}
+
 #[test]
 fn a_create_that_is_killed_anywhere_is_cleaned_up() {
     if !have(&[Need::Program("strace")]) {
         return;
     }
     let Some(sandbox) = Sandbox::new("anywhere", "true") else { return };
+    let create = |options: &[&str]| finish(&sandbox, traced(&sandbox, options, &["create", "ID"]));
     let (mut runs, mut killed) = (0, 0);
-    for (name, count) in calls(&sandbox).into_iter().step_by(STEP) {
-        // This hits the runtime or its child, whichever gets there first.
-        let inject = format!("inject={name}:signal=KILL:when={count}");
-        let status = finish(&sandbox, traced(&sandbox, &["-f", "-qq", "-o", "/dev/null", "-e", &inject]));
-        let state = std::fs::read_dir(sandbox.bundle.state()).map_or(0, Iterator::count);
-        assert_eq!(state, 0, "{name} {count}: state is left");
-        assert_eq!(sandbox.host(), sandbox.before, "{name} {count}: the host has changed");
+    // How strace ends there is the container's end, not the command's.
+    let calls = calls(|options| {
+        let _ = create(options);
+    });
+    for (name, count) in calls.into_iter().step_by(STEP) {
+        let status = create(&inject(&name, count).each_ref().map(String::as_str));
+        nothing_is_left(&sandbox, &format!("{name} {count}"));
         runs += 1;
         killed += usize::from(status.signal().is_some() || !status.success());
     }
     // The last calls of both come after the container is created.
     assert!(runs > 60 && killed * 4 > runs * 3, "{killed} of {runs} runs were killed: this shows little");
+}
+
+/// Kills the runtime's `args` at every `step`-th of their calls, each time with a container of its own that
+/// `prepare` has made; `check` is told how the command ended before everything is removed.
+fn kill_everywhere(
+    sandbox: &Sandbox,
+    args: &[&str],
+    step: usize,
+    prepare: impl Fn(),
+    check: impl Fn(&str, ExitStatus),
+) {
+    let run = |options: &[&str]| {
+        prepare();
+        traced(sandbox, options, args).wait().unwrap()
+    };
+    let calls = calls(|options| assert!(run(options).success(), "{args:?}"));
+    sandbox.must(&["delete", "--force", "ID"]);
+    let (mut runs, mut killed) = (0, 0);
+    for (name, count) in calls.into_iter().step_by(step) {
+        let status = run(&inject(&name, count).each_ref().map(String::as_str));
+        let at = format!("{args:?} at {name} {count}");
+        check(&at, status);
+        sandbox.must(&["delete", "--force", "ID"]);
+        nothing_is_left(sandbox, &at);
+        runs += 1;
+        killed += usize::from(status.signal().is_some() || !status.success());
+    }
+    assert!(runs > 25 && killed * 4 > runs * 3, "{args:?}: {killed} of {runs} runs were killed");
+}
+
+fn ready(name: &str) -> Option<Sandbox> {
+    if !have(&[Need::Program("strace")]) {
+        return None;
+    }
+    Sandbox::new(name, "exec sleep 1000")
+}
+
+#[test]
+fn an_exec_that_is_killed_anywhere_leaves_the_container_alone() {
+    let Some(sandbox) = ready("killed-exec") else { return };
+    let prepare = || drop(sandbox.must(&["run", "--detach", "ID"]));
+    kill_everywhere(&sandbox, &["exec", "ID", "true"], 9, prepare, |at, _| {
+        assert_eq!(sandbox.status(), "running", "{at}");
+        assert_eq!(sandbox.must(&["exec", "ID", "echo", "alive"]), "alive\n", "{at}");
+        let left: Vec<i32> = serde_json::from_str(&sandbox.must(&["ps", "--format", "json", "ID"])).unwrap();
+        assert_eq!(left.len(), 1, "{at}: a process is left in the container");
+    });
+}
+
+#[test]
+fn a_start_that_is_killed_anywhere_is_done_or_not() {
+    let Some(sandbox) = ready("killed-start") else { return };
+    let prepare = || drop(sandbox.must(&["create", "ID"]));
+    kill_everywhere(&sandbox, &["start", "ID"], 1, prepare, |at, _| match sandbox.status().as_str() {
+        "created" => drop(sandbox.must(&["start", "ID"])),
+        status => assert_eq!(status, "running", "{at}"),
+    });
+}
+
+#[test]
+fn a_delete_that_is_killed_anywhere_can_be_done_again() {
+    let Some(sandbox) = ready("killed-delete") else { return };
+    let prepare = || drop(sandbox.must(&["create", "ID"]));
+    kill_everywhere(&sandbox, &["delete", "--force", "ID"], 2, prepare, |at, _| {
+        let listed = sandbox.must(&["list", "-q"]);
+        assert!(listed.is_empty() || listed.trim() == sandbox.id, "{at}: {listed}");
+    });
 }

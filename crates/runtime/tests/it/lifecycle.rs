@@ -1,5 +1,6 @@
 //! create, start, state, kill, delete, list: the states and the words at each.
 
+use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use serde_json::{Value, json};
@@ -65,13 +66,14 @@ fn the_exit_code_is_the_programs() {
         assert_eq!(sandbox.call(&["run", "ID"]).status.code(), Some(code));
     }
     // The first process of a pid namespace takes no signal from inside that it does not handle.
-    let Some(sandbox) = Sandbox::new("exit", "sleep 1000 & exec sleep 1000") else { return };
-    let running = sandbox.bundle.command(runtime(), &["run", &sandbox.id]).spawn().unwrap();
-    while !sandbox.call(&["state", "ID"]).status.success() || sandbox.status() != "running" {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    let Some(sandbox) = Sandbox::new("exit", "echo up; sleep 1000 & exec sleep 1000") else { return };
+    let mut command = sandbox.bundle.command(runtime(), &["run", &sandbox.id]);
+    let mut running = command.stdout(Stdio::piped()).spawn().unwrap();
+    // Before its program runs, a kill is a failure to start it.
+    let mut line = String::new();
+    BufReader::new(running.stdout.take().unwrap()).read_line(&mut line).unwrap();
     sandbox.must(&["kill", "ID", "SIGKILL"]);
-    assert_eq!(running.wait_with_output().unwrap().status.code(), Some(128 + 9));
+    assert_eq!(running.wait().unwrap().code(), Some(128 + 9));
 }
 
 #[test]
@@ -80,14 +82,14 @@ fn signals_are_forwarded() {
     let Some(sandbox) = Sandbox::new("forward", script) else { return };
     let mut command = sandbox.bundle.command(runtime(), &["run", &sandbox.id]);
     let mut running = command.stdout(Stdio::piped()).spawn().unwrap();
-    let mut output = std::io::BufReader::new(running.stdout.take().unwrap());
+    let mut output = BufReader::new(running.stdout.take().unwrap());
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+    output.read_line(&mut line).unwrap();
     assert_eq!(line, "up\n");
     let pid = rustix::process::Pid::from_child(&running);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     line.clear();
-    std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+    output.read_line(&mut line).unwrap();
     assert_eq!(line, "got\n");
     assert_eq!(running.wait().unwrap().code(), Some(5));
 }

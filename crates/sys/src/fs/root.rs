@@ -8,6 +8,8 @@ use std::path::Path;
 use rustix::fs::{self, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::attributes::clear_xattrs;
+
 /// The directory that stands for `/` in every path given to it.
 #[derive(Debug)]
 pub struct Root {
@@ -79,10 +81,11 @@ impl Root {
         Directory::of(self.resolve(path, flags, Mode::empty())?)
     }
 
-    /// Makes the directory and those above it that are missing, each with `mode` less the umask.
+    /// Makes the directory and those above it that are missing, each with `mode`: neither the umask nor an
+    /// access list of a directory above has a say.
     ///
     /// # Errors
-    /// Those of mkdir(2) and openat2(2); something else in the way is `NotADirectory`.
+    /// Those of mkdir(2), openat2(2) and fchmod(2); something else in the way is `NotADirectory`.
     pub fn create_directories(&self, path: &[u8], mode: Mode) -> io::Result<Directory> {
         match self.directory(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -90,11 +93,16 @@ impl Root {
         }
         let mut parent = self.directory(b"")?;
         for (end, name) in prefixes(path) {
-            match fs::mkdirat(&parent.fd, name, mode) {
-                Ok(()) | Err(Errno::EXIST) => {}
+            let made = match fs::mkdirat(&parent.fd, name, mode) {
+                Ok(()) => true,
+                Err(Errno::EXIST) => false,
                 Err(error) => return Err(error.into()),
-            }
+            };
             parent = self.directory(&path[..end])?;
+            if made {
+                clear_xattrs(&parent)?;
+                fs::fchmod(&parent, mode)?;
+            }
         }
         Ok(parent)
     }

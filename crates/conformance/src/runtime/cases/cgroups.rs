@@ -224,7 +224,7 @@ fn escaping() -> Case<Stage> {
 const DEVICE: (u64, u64) = (1, 11);
 
 /// A container that may make and open [`DEVICE`] as far as `rules` allow.
-fn with_device(stage: &Stage, rules: Value, actions: &[&str]) -> Value {
+fn with_device(stage: &Stage, rules: &Value, actions: &[&str]) -> Value {
     let mut config = stage.config(actions);
     for set in ["bounding", "effective", "permitted"] {
         if let Some(list) = config["process"]["capabilities"][set].as_array_mut() {
@@ -254,11 +254,11 @@ fn in_order() -> Case<Stage> {
         let allow =
             json!({"allow": true, "type": "c", "major": DEVICE.0, "minor": DEVICE.1, "access": "rwm"});
         let actions = ["open:/dev/log-of-kernel:r", "exit:0"];
-        let first = with_device(stage, json!([deny, allow]), &actions);
+        let first = with_device(stage, &json!([deny, allow]), &actions);
         stage.observe("allowed", &first)?;
         let second = with_device(
             stage,
-            json!([deny, allow, {"allow": false, "type": "c", "major": DEVICE.0, "minor": DEVICE.1, "access": "rwm"}]),
+            &json!([deny, allow, {"allow": false, "type": "c", "major": DEVICE.0, "minor": DEVICE.1, "access": "rwm"}]),
             &actions,
         );
         stage.observe("denied", &second)
@@ -278,7 +278,7 @@ fn by_access() -> Case<Stage> {
         let actions =
             ["open:/dev/log-of-kernel:r", "open:/dev/log-of-kernel:w", "mknod:/dev/made:c:1:11", "exit:0"];
         for access in ["r", "w", "m"] {
-            let config = with_device(stage, json!([deny, allow(access)]), &actions);
+            let config = with_device(stage, &json!([deny, allow(access)]), &actions);
             stage.observe(access, &config)?;
         }
         Ok(())
@@ -308,19 +308,19 @@ fn all_of_a_kind() -> Case<Stage> {
         let (major, minor) = resources::block_device()?;
         let deny = json!({"allow": false, "access": "rwm"});
         let actions = ["open:/dev/log-of-kernel:r", "open:/dev/block:r", "exit:0"];
-        let with_device = |stage: &Stage, rules: Value, actions: &[&str]| {
+        let with_device = |stage: &Stage, rules: &Value, actions: &[&str]| {
             let mut config = with_device(stage, rules, actions);
             if let Some(devices) = config["linux"]["devices"].as_array_mut() {
                 devices.push(json!({"path": "/dev/block", "type": "b", "major": major, "minor": minor, "fileMode": 438}));
             }
             config
         };
-        let any = with_device(stage, json!([deny, {"allow": true, "access": "rwm"}]), &actions);
+        let any = with_device(stage, &json!([deny, {"allow": true, "access": "rwm"}]), &actions);
         stage.observe("any", &any)?;
-        let none = with_device(stage, json!([{"allow": false, "access": "rwm"}]), &actions);
+        let none = with_device(stage, &json!([{"allow": false, "access": "rwm"}]), &actions);
         stage.observe("none", &none)?;
         let characters =
-            with_device(stage, json!([deny, {"allow": true, "type": "c", "access": "rwm"}]), &actions);
+            with_device(stage, &json!([deny, {"allow": true, "type": "c", "access": "rwm"}]), &actions);
         stage.observe("characters", &characters)
     };
     let outcomes = |name: &str, wanted: [bool; 2]| {

@@ -399,13 +399,14 @@ fn one_that_is_off() -> Case<Stage> {
 
 /// What has no counterpart in version 2 must not be dropped in silence.
 fn inconvertible() -> Vec<Case<Stage>> {
-    let rows: [(&str, fn() -> Value); 4] = [
+    type Wanted = fn() -> Value;
+    let rows: [(&str, Wanted); 4] = [
         ("kernel-tcp", || json!({"memory": {"kernelTCP": 16 * MEGA}})),
         ("swappiness", || json!({"memory": {"swappiness": 10}})),
         ("class-id", || json!({"network": {"classID": 1_048_577}})),
         ("realtime", || json!({"cpu": {"realtimeRuntime": 1000, "realtimePeriod": 10_000}})),
     ];
-    let case = |(name, resources): (&str, fn() -> Value)| {
+    let case = |(name, resources): (&str, Wanted)| {
         let run = move |stage: &mut Stage| {
             need_pure()?;
             let mut config = stage.config(&["exit:0"]);
