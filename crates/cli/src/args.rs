@@ -14,6 +14,9 @@ pub struct Arguments {
     /// Use this OCI runtime; the default is plimsoll-runtime beside this program or on PATH.
     #[arg(long, global = true, value_name = "PROGRAM", env = "PLIMSOLL_RUNTIME")]
     pub runtime: Option<PathBuf>,
+    /// Print results in this form; with json a failure, too, is one object on standard error: {"error": "...", "code": 125}.
+    #[arg(long, global = true, value_name = "FORM", value_enum, default_value_t)]
+    pub format: Format,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -22,7 +25,7 @@ pub struct Arguments {
 /// The form of what is printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Columns for people.
+    /// Lines and columns for people.
     #[default]
     Table,
     /// JSON for programs.
@@ -154,9 +157,6 @@ pub struct Ps {
 /// How a list is shown.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Listing {
-    /// The form of the list.
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
     /// Print names only.
     #[arg(short, long)]
     pub quiet: bool,
@@ -171,11 +171,11 @@ pub struct Exec {
     /// Give the command a terminal.
     #[arg(short, long)]
     pub tty: bool,
-    /// Set an environment variable.
-    #[arg(short, long, value_name = "NAME=VALUE")]
+    /// Set an environment variable; without a value, take this process's.
+    #[arg(short, long, value_name = "NAME[=VALUE]")]
     pub env: Vec<String>,
-    /// Run as this user, by number.
-    #[arg(short, long, value_name = "UID[:GID]")]
+    /// Run as this user of the container, by name or number.
+    #[arg(short, long, value_name = "USER[:GROUP]")]
     pub user: Option<String>,
     /// Start in this directory.
     #[arg(short, long, value_name = "DIR")]
@@ -215,9 +215,6 @@ pub struct Import {
     /// Choose this platform of the image.
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub platform: Option<String>,
-    /// How to show the result.
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
     /// `oci:DIR[:REF]`, `oci-archive:FILE[:REF]`, `docker-archive:FILE[:REF]` or embedded.
     pub source: String,
     /// What to call it; the default is the source's own name for it.

@@ -8,10 +8,15 @@ mod run;
 
 use std::process::{Command as Process, ExitCode, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use plimsoll_image::Kind;
+use plimsoll_image::snapshot::Snapshot;
+use plimsoll_spec::json::Value;
 
 use crate::args::{Arguments, Command, Kill, Rm};
 use crate::context::Context;
+use crate::output::{Done, each, object, text};
 
 /// Does what was asked for.
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
@@ -36,23 +41,37 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
 }
 
 fn kill(context: &Context, verb: &Kill) -> Result<ExitCode> {
-    for name in &verb.containers {
-        context.store.snapshot(name)?;
+    each(context.format, &verb.containers, |name| {
+        container(context, name)?;
         must(context.runtime()?.args(["kill", name, &verb.signal]), &format!("kill container {name}"))?;
-    }
-    Ok(ExitCode::SUCCESS)
+        let value = object([("name", text(name)), ("signal", text(&verb.signal))]);
+        Ok(Done { value, line: name.to_owned() })
+    })
 }
 
 fn rm(context: &Context, verb: &Rm) -> Result<ExitCode> {
-    for name in &verb.containers {
-        let snapshot = context.store.snapshot(name)?;
+    each(context.format, &verb.containers, |name| {
+        let snapshot = container(context, name)?;
         if !verb.force && ps::statuses(context)?.get(name).is_some_and(|status| status != "stopped") {
             bail!("container {name} is running; kill it first, or use --force");
         }
         must(context.runtime()?.args(["delete", "--force", name]), &format!("remove container {name}"))?;
-        snapshot.remove()?;
-    }
-    Ok(ExitCode::SUCCESS)
+        context.change_trees(|| {
+            snapshot.remove()?;
+            Ok(Value::Null)
+        })?;
+        Ok(Done { value: object([("name", text(name))]), line: name.to_owned() })
+    })
+}
+
+/// What the store has of the container that the user calls `name`.
+fn container<'a>(context: &'a Context, name: &str) -> Result<Snapshot<'a>> {
+    context.store.snapshot(name).map_err(|e| match e.kind() {
+        Kind::NotFound => {
+            anyhow!("there is no container {name:?}; `plimsoll ps --all` lists what there is")
+        }
+        _ => e.into(),
+    })
 }
 
 /// Runs a command of the runtime that is over at once; what it printed.

@@ -1,5 +1,6 @@
-//! Where things are: the store, the runtime and its state.
+//! Where things are: the store, the runtime and its state, and who may write trees.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,9 +9,12 @@ use plimsoll_image::platform::PlatformSpec;
 use plimsoll_image::source::{Source, import};
 use plimsoll_image::{Image, Store};
 use plimsoll_spec::image::Platform;
+use plimsoll_spec::json::Value;
 
-use crate::args::Arguments;
+use crate::args::{Arguments, Format};
+use crate::output::note;
 use crate::progress::Transfer;
+use crate::trees::Trees;
 
 /// The image that was built into this program, as an OCI archive; empty in a build without one.
 const EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/embedded.tar"));
@@ -21,7 +25,9 @@ pub(crate) const EMBEDDED_NAME: &str = "embedded";
 #[derive(Debug)]
 pub(crate) struct Context {
     pub store: Store,
+    pub format: Format,
     runtime: Option<PathBuf>,
+    trees: OnceCell<Trees>,
 }
 
 impl Context {
@@ -30,7 +36,37 @@ impl Context {
         // A relative path would mean another place in a bundle's directory.
         let root = std::path::absolute(&root).with_context(|| format!("find {}", root.display()))?;
         let store = Store::open(&root).with_context(|| format!("open the store {}", root.display()))?;
-        Ok(Context { store, runtime: arguments.runtime.clone() })
+        Ok(Context {
+            store,
+            format: arguments.format,
+            runtime: arguments.runtime.clone(),
+            trees: OnceCell::new(),
+        })
+    }
+
+    /// This user's way to trees, found when it is asked for first.
+    pub(crate) fn trees(&self) -> &Trees {
+        self.trees.get_or_init(Trees::of_this_user)
+    }
+
+    /// Makes a tree by `work`, which writes files of whatever owner; tells the user where that cannot be.
+    pub(crate) fn make_tree(&self, work: impl FnOnce() -> Result<Value>) -> Result<Value> {
+        if let Some(why) = &self.trees().note {
+            note(self.format, why);
+        }
+        self.change_trees(work)
+    }
+
+    /// Changes what is in the store by `work`, which may meet files of whatever owner.
+    pub(crate) fn change_trees(&self, work: impl FnOnce() -> Result<Value>) -> Result<Value> {
+        let trees = self.trees();
+        trees.within(|| {
+            if trees.have_namespace() {
+                // What was written in such a namespace, nobody outside could remove.
+                self.store.clear()?;
+            }
+            work()
+        })
     }
 
     /// A command of the runtime for the containers of this store.
@@ -67,7 +103,7 @@ impl Context {
         platform: Option<&str>,
     ) -> Result<plimsoll_image::source::Imported> {
         let wanted = platform.map_or_else(|| Ok(PlatformSpec::host()), PlatformSpec::parse)?;
-        let mut transfer = Transfer::default();
+        let mut transfer = Transfer::new(self.format);
         let imported = import(source, &self.store, &wanted, &mut |event| transfer.show(event));
         transfer.finish();
         let imported = imported.context("import the image")?;
@@ -122,10 +158,14 @@ fn default_root() -> Result<PathBuf> {
 fn find_runtime() -> Result<PathBuf> {
     const NAME: &str = "plimsoll-runtime";
     let beside = std::env::current_exe().ok().map(|own| own.with_file_name(NAME));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).map(|dir| dir.join(NAME));
-    let mut places = beside.into_iter().chain(on_path);
-    places
-        .find(|place| place.is_file())
+    beside
+        .filter(|place| place.is_file())
+        .or_else(|| on_path(NAME))
         .context("find plimsoll-runtime beside this program or on PATH; --runtime names another")
+}
+
+/// The file that the program `name` is on PATH.
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|place| place.is_file())
 }

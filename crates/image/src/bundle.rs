@@ -10,6 +10,7 @@
 //! # References
 //! - [conversion.md](https://github.com/opencontainers/image-spec/blob/v1.1.1/conversion.md)
 
+mod added;
 mod annotations;
 mod user;
 mod volume;
@@ -25,6 +26,7 @@ use plimsoll_spec::runtime::{
 
 use crate::{Error, Kind, Result};
 
+pub use added::{Added, added};
 pub use volume::Volume;
 
 /// Microseconds over which a share of the processors is measured out.
@@ -131,13 +133,13 @@ fn process(execution: &ExecutionConfig, rootfs: BorrowedFd<'_>, overrides: &Over
     let wanted = overrides.user.as_deref().or(execution.user.as_deref()).unwrap_or("");
     let mut account = user::resolve(rootfs, wanted)?;
     if let Some(rootless) = &overrides.rootless {
-        fit(&mut account.user, rootless)?;
+        fit(&mut account.user, &rootless.uids, &rootless.gids)?;
     }
     Ok(Process {
         terminal: overrides.terminal,
         args: args(execution, overrides)?,
         env: env(execution, overrides, &account.home)?,
-        cwd: workdir(execution, overrides),
+        cwd: absolute(overrides.workdir.as_deref().or(execution.working_dir.as_deref()).unwrap_or("")),
         user: account.user,
         capabilities: Some(capabilities(&overrides.cap_add, &overrides.cap_drop)?),
         no_new_privileges: overrides.no_new_privileges,
@@ -158,18 +160,30 @@ fn args(execution: &ExecutionConfig, overrides: &Overrides) -> Result<Vec<String
     }
 }
 
-fn workdir(execution: &ExecutionConfig, overrides: &Overrides) -> String {
-    match overrides.workdir.as_deref().or(execution.working_dir.as_deref()).unwrap_or("") {
-        absolute if absolute.starts_with('/') => absolute.to_owned(),
+fn absolute(workdir: &str) -> String {
+    match workdir.starts_with('/') {
+        true => workdir.to_owned(),
         // A runtime demands an absolute one, and from where else would it start.
-        relative => format!("/{relative}"),
+        false => format!("/{workdir}"),
     }
 }
 
 /// The image's environment as it is, then what was asked for, then what a shell cannot do without.
 fn env(execution: &ExecutionConfig, overrides: &Overrides, home: &str) -> Result<Vec<String>> {
     let mut env = execution.env.clone();
-    for variable in &overrides.env {
+    set(&mut env, &overrides.env)?;
+    let hostname = overrides.hostname.as_ref().map(|hostname| format!("HOSTNAME={hostname}"));
+    let term = overrides.terminal.then(|| "TERM=xterm".to_owned());
+    let wanted = [Some(defaults::PATH.to_owned()), hostname, term, Some(format!("HOME={home}"))];
+    for variable in wanted.into_iter().flatten() {
+        add(&mut env, variable);
+    }
+    Ok(env)
+}
+
+/// Applies `changes`: `NAME=value` sets, `NAME` alone removes.
+fn set(env: &mut Vec<String>, changes: &[String]) -> Result<()> {
+    for variable in changes {
         let (name, value) = variable.split_once('=').map_or((variable.as_str(), None), |(n, v)| (n, Some(v)));
         if name.is_empty() || variable.contains('\0') {
             return Err(Error::new(Kind::Invalid, format!("invalid environment variable {variable:?}")));
@@ -181,15 +195,14 @@ fn env(execution: &ExecutionConfig, overrides: &Overrides, home: &str) -> Result
             (_, None) => env.retain(|other| self::name(other) != name),
         }
     }
-    let hostname = overrides.hostname.as_ref().map(|hostname| format!("HOSTNAME={hostname}"));
-    let term = overrides.terminal.then(|| "TERM=xterm".to_owned());
-    let wanted = [Some(defaults::PATH.to_owned()), hostname, term, Some(format!("HOME={home}"))];
-    for variable in wanted.into_iter().flatten() {
-        if !env.iter().any(|other| name(other) == name(&variable)) {
-            env.push(variable);
-        }
+    Ok(())
+}
+
+/// Adds `variable` unless there is one of its name.
+fn add(env: &mut Vec<String>, variable: String) {
+    if !env.iter().any(|other| name(other) == name(&variable)) {
+        env.push(variable);
     }
-    Ok(env)
 }
 
 fn name(variable: &str) -> &str {
@@ -197,20 +210,20 @@ fn name(variable: &str) -> &str {
 }
 
 /// Refuses ids that have no mapping, and drops groups where the kernel does not let them be set.
-fn fit(user: &mut User, rootless: &Rootless) -> Result<()> {
+fn fit(user: &mut User, uids: &[IdMapping], gids: &[IdMapping]) -> Result<()> {
     let mapped = |mappings: &[IdMapping], id: u32| {
         mappings
             .iter()
             .any(|mapping| id.checked_sub(mapping.container_id).is_some_and(|offset| offset < mapping.size))
     };
-    for (kind, mappings, id) in [("user", &rootless.uids, user.uid), ("group", &rootless.gids, user.gid)] {
+    for (kind, mappings, id) in [("user", uids, user.uid), ("group", gids, user.gid)] {
         if !mapped(mappings, id) {
             let context = format!("{kind} id {id} is not mapped in the user namespace");
             return Err(Error::new(Kind::Invalid, context));
         }
     }
-    let single = rootless.gids.iter().map(|mapping| u64::from(mapping.size)).sum::<u64>() <= 1;
-    user.additional_gids.retain(|&gid| !single && mapped(&rootless.gids, gid));
+    let single = gids.iter().map(|mapping| u64::from(mapping.size)).sum::<u64>() <= 1;
+    user.additional_gids.retain(|&gid| !single && mapped(gids, gid));
     Ok(())
 }
 

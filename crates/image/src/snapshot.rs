@@ -109,8 +109,7 @@ impl Store {
     /// [`Kind::Io`] or [`Kind::NoSpace`] where the store cannot be written to.
     pub fn best_mode(&self) -> Result<Mode> {
         // In a user namespace the attributes that layers need cannot be set.
-        let all_ids = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-        if !all_ids.split_whitespace().eq(["0", "0", "4294967295"]) {
+        if !has_all_ids() {
             return Ok(Mode::Plain);
         }
         let _lease = self.share()?;
@@ -305,6 +304,12 @@ fn make_path(store: &Store, path: &str) -> Result<OwnedFd> {
 fn open_layer(store: &Store, chain: &Digest) -> Result<OwnedFd> {
     let folder = tree::open(store.root(), &format!("{LAYERS}/{}", chain.algorithm_name()))?;
     tree::open(folder.as_fd(), chain.encoded())
+}
+
+/// Whether every id of the host is one here, as in the first user namespace and in no other that is of use.
+pub(crate) fn has_all_ids() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 fn check_id(id: &str) -> Result<()> {

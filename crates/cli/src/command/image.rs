@@ -1,32 +1,33 @@
 //! The verbs about images: `images`, `import`, `rmi`, `inspect`, `unpack`, `bundle`.
 
 use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use indicatif::HumanBytes;
 use plimsoll_image::{Image, Kind};
-use plimsoll_spec::json::{self, Value, Wire as _};
+use plimsoll_spec::json::{self, At, Value, Wire as _, wire_object};
 use plimsoll_spec::runtime::Config;
 use rustix::fs::{Mode, OFlags};
 
 use crate::args::{Bundle, Format, Import, Inspect, Listing, Rmi, Unpack};
 use crate::container::Container;
 use crate::context::{Context, EMBEDDED_NAME, source};
-use crate::output::{object, print, print_json, print_table, text};
+use crate::output::{Done, each, object, print, print_json, print_names, print_table, text};
 
 use super::{ps, run};
 
 pub(super) fn images(context: &Context, verb: Listing) -> Result<ExitCode> {
     let images = context.store.images()?;
     if verb.quiet {
-        return print(&images.keys().map(|name| format!("{name}\n")).collect::<String>());
+        return print_names(context.format, images.keys());
     }
     let mut found = Vec::new();
     for (name, descriptor) in images {
         found.push((name, context.store.image(&descriptor)?));
     }
-    match verb.format {
+    match context.format {
         Format::Json => {
             print_json(&Value::Array(found.iter().map(|(name, image)| as_json(name, image)).collect()))
         }
@@ -74,23 +75,49 @@ pub(super) fn import(context: &Context, verb: &Import) -> Result<ExitCode> {
     let name = name.context("the source has no name for the image; give one behind it")?;
     context.store.tag(&name, &imported.image.descriptor)?;
     drop(lease);
-    match verb.format {
+    match context.format {
         Format::Json => print_json(&as_json(&name, &imported.image)),
         Format::Table => print(&format!("{name} {}\n", imported.image.descriptor.digest)),
     }
 }
 
-pub(super) fn rmi(context: &Context, verb: &Rmi) -> Result<ExitCode> {
-    for name in &verb.images {
-        let swept = context.store.remove(name)?;
-        print(&format!(
-            "removed {name}: {} blobs ({}), {} layers\n",
-            swept.blobs,
-            HumanBytes(swept.bytes),
-            swept.layers
-        ))?;
+wire_object! {
+    /// What went with the name of an image.
+    #[derive(Default)]
+    pub struct Removed {
+        /// The name.
+        pub name: String = "name" required,
+        /// Blobs.
+        pub blobs: u64 = "blobs" required,
+        /// Bytes of these blobs.
+        pub bytes: u64 = "bytes" required,
+        /// Unpacked layers.
+        pub layers: u64 = "layers" required,
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn rmi(context: &Context, verb: &Rmi) -> Result<ExitCode> {
+    each(context.format, &verb.images, |name| {
+        let value = context.change_trees(|| {
+            context.store.resolve(name).map_err(|e| unknown(e, name))?;
+            let swept = context.store.remove(name)?;
+            let (blobs, layers) = (swept.blobs as u64, swept.layers as u64);
+            let removed =
+                Removed { name: name.to_owned(), blobs, bytes: swept.bytes, layers, ..Removed::default() };
+            Ok(removed.encode())
+        })?;
+        let Removed { blobs, bytes, layers, .. } = Removed::decode(value.clone(), &At::ROOT)?;
+        let line = format!("removed {name}: {blobs} blobs ({}), {layers} layers", HumanBytes(bytes));
+        Ok(Done { value, line })
+    })
+}
+
+/// The failure of a look for the image `name`, with what to do where there is none.
+fn unknown(error: plimsoll_image::Error, name: &str) -> anyhow::Error {
+    match error.kind() {
+        Kind::NotFound => anyhow!("there is no image {name:?}; `plimsoll images` lists what there is"),
+        _ => error.into(),
+    }
 }
 
 pub(super) fn inspect(context: &Context, verb: &Inspect) -> Result<ExitCode> {
@@ -124,36 +151,60 @@ pub(super) fn inspect(context: &Context, verb: &Inspect) -> Result<ExitCode> {
 }
 
 pub(super) fn unpack(context: &Context, verb: &Unpack) -> Result<ExitCode> {
-    let _lease = context.store.share()?;
-    let image = context.image(&verb.image, verb.platform.as_deref())?;
-    run::with_progress(&image, |options| {
-        Ok(plimsoll_image::snapshot::unpack(&context.store, &image, &verb.directory, options)?)
+    let made = context.make_tree(|| {
+        let _lease = context.store.share()?;
+        let image = context.image(&verb.image, verb.platform.as_deref())?;
+        run::with_progress(context, &image, |options| {
+            Ok(plimsoll_image::snapshot::unpack(&context.store, &image, &verb.directory, options)?)
+        })?;
+        made(&verb.image, &image, &verb.directory)
     })?;
-    Ok(ExitCode::SUCCESS)
+    print_made(context, &made)
 }
 
 pub(super) fn bundle(context: &Context, verb: &Bundle) -> Result<ExitCode> {
-    let directory = &verb.directory;
-    std::fs::create_dir(directory).with_context(|| format!("make {}", directory.display()))?;
-    let made = fill_bundle(context, verb);
-    if made.is_err() {
-        // The directory is ours, and half a bundle helps nobody.
-        std::fs::remove_dir_all(directory).with_context(|| format!("remove {}", directory.display()))?;
-    }
-    made
+    let made = context.make_tree(|| {
+        let directory = &verb.directory;
+        std::fs::create_dir(directory).with_context(|| format!("make {}", directory.display()))?;
+        let filled = fill_bundle(context, verb);
+        if filled.is_err() {
+            // The directory is ours, and half a bundle helps nobody.
+            std::fs::remove_dir_all(directory).with_context(|| format!("remove {}", directory.display()))?;
+        }
+        filled
+    })?;
+    print_made(context, &made)
 }
 
-fn fill_bundle(context: &Context, verb: &Bundle) -> Result<ExitCode> {
+fn fill_bundle(context: &Context, verb: &Bundle) -> Result<Value> {
     let _lease = context.store.share()?;
     let image = context.image(&verb.image, verb.options.platform.as_deref())?;
     let rootfs = verb.directory.join("rootfs");
-    run::with_progress(&image, |options| {
+    run::with_progress(context, &image, |options| {
         Ok(plimsoll_image::snapshot::unpack(&context.store, &image, &rootfs, options)?)
     })?;
     let name = verb.directory.file_name().and_then(|name| name.to_str()).unwrap_or("bundle").to_owned();
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open(&rootfs, flags, Mode::empty()).context("open the root file system")?;
-    let config = run::configure(&name, &image, &verb.options, &verb.args, root.as_fd())?;
+    let config = run::configure(context, &name, &image, &verb.options, &verb.args, root.as_fd())?;
     run::write_config(&verb.directory, &config)?;
-    Ok(ExitCode::SUCCESS)
+    made(&verb.image, &image, &verb.directory)
+}
+
+fn made(name: &str, image: &Image, directory: &Path) -> Result<Value> {
+    let directory =
+        std::path::absolute(directory).with_context(|| format!("find {}", directory.display()))?;
+    Ok(object([
+        ("image", text(name)),
+        ("digest", text(image.descriptor.digest.as_str())),
+        ("directory", text(directory.to_string_lossy())),
+    ]))
+}
+
+/// Says what was made to a program; people see it.
+fn print_made(context: &Context, made: &Value) -> Result<ExitCode> {
+    match context.format {
+        Format::Json => print_json(made),
+        Format::Table => Ok(ExitCode::SUCCESS),
+    }
 }

@@ -3,13 +3,18 @@
 use anyhow::{Context as _, Result, bail};
 use plimsoll_image::bundle::{Network, Overrides, Rootless, Volume};
 use plimsoll_spec::json;
-use plimsoll_spec::runtime::{IdMapping, Seccomp, seccomp_profile};
+use plimsoll_spec::runtime::{Seccomp, seccomp_profile};
 
 use crate::args::{self, ContainerOptions};
 
-/// The overrides that `options` and the command line `args` mean for container `name`.
-pub(super) fn overrides(name: &str, options: &ContainerOptions, args: &[String]) -> Result<Overrides> {
-    let user = rustix::process::geteuid();
+/// The overrides that `options` and the command line `args` mean for container `name` of a user whose ids are
+/// `rootless`, unless he is root.
+pub(super) fn overrides(
+    name: &str,
+    options: &ContainerOptions,
+    args: &[String],
+    rootless: Option<&Rootless>,
+) -> Result<Overrides> {
     let security = security(options)?;
     Ok(Overrides {
         entrypoint: options.entrypoint.as_ref().map(|program| match program.as_str() {
@@ -35,23 +40,15 @@ pub(super) fn overrides(name: &str, options: &ContainerOptions, args: &[String])
             args::Network::None => Network::None,
         },
         hostname: options.hostname.clone().or_else(|| Some(name.chars().take(63).collect())),
-        cgroups_path: user.is_root().then(|| format!("/plimsoll/{name}")),
+        cgroups_path: rootless.is_none().then(|| format!("/plimsoll/{name}")),
         cgroup_namespace: std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
-        rootless: (!user.is_root()).then(|| Rootless {
-            uids: vec![only(user.as_raw())],
-            gids: vec![only(rustix::process::getegid().as_raw())],
-        }),
+        rootless: rootless.cloned(),
         annotations: Vec::new(),
     })
 }
 
-/// The one id that an ordinary user may map without help.
-fn only(id: u32) -> IdMapping {
-    IdMapping { container_id: 0, host_id: id, size: 1, ..IdMapping::default() }
-}
-
 /// `NAME=value` as it is; `NAME` with the value it has here, or not at all.
-fn variable(entry: &str) -> Option<String> {
+pub(super) fn variable(entry: &str) -> Option<String> {
     match entry.contains('=') {
         true => Some(entry.to_owned()),
         false => std::env::var(entry).ok().map(|value| format!("{entry}={value}")),

@@ -68,10 +68,19 @@ fn what_is_not_there() {
         (&["run", "--rm", "absent", "true"], "find image \"absent\""),
         (&["run", "--rm", "oci:/nonexistent:x", "true"], "/nonexistent"),
         (&["import", "busybox"], "is no source"),
-        (&["exec", "absent", "true"], "container \"absent\" has no snapshot"),
-        (&["kill", "absent"], "container \"absent\" has no snapshot"),
-        (&["rm", "absent"], "container \"absent\" has no snapshot"),
-        (&["rmi", "absent"], "no image is called \"absent\""),
+        (
+            &["exec", "absent", "true"],
+            "plimsoll: there is no container \"absent\"; `plimsoll ps --all` lists what there is",
+        ),
+        (
+            &["kill", "absent"],
+            "plimsoll: there is no container \"absent\"; `plimsoll ps --all` lists what there is",
+        ),
+        (
+            &["rm", "absent"],
+            "plimsoll: there is no container \"absent\"; `plimsoll ps --all` lists what there is",
+        ),
+        (&["rmi", "absent"], "plimsoll: there is no image \"absent\"; `plimsoll images` lists what there is"),
         (&["inspect", "absent"], "find a container or an image called \"absent\""),
     ];
     for (args, want) in rows {

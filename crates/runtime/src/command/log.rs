@@ -32,9 +32,9 @@ impl Log {
         Ok(())
     }
 
-    /// Writes one failure.
-    pub(crate) fn error(&mut self, message: &str) {
-        let Some(file) = &mut self.file else { return };
+    /// Writes one failure; whether it is in the log now.
+    pub(crate) fn error(&mut self, message: &str) -> bool {
+        let Some(file) = &mut self.file else { return false };
         let time = crate::state::now();
         let line = if self.json {
             let member = |name: &str, value: &str| (name.to_owned(), Value::String(value.to_owned()));
@@ -46,7 +46,7 @@ impl Log {
         } else {
             format!("time={time:?} level=error msg={message:?}\n").into_bytes()
         };
-        // Standard error has the message too; a full disk must not hide it.
-        let _ = file.write_all(&line);
+        // Standard error has the message otherwise; a full disk must not hide it.
+        file.write_all(&line).is_ok()
     }
 }
