@@ -56,7 +56,7 @@ fn rm(context: &Context, verb: &Rm) -> Result<ExitCode> {
             bail!("container {name} is running; kill it first, or use --force");
         }
         must(context.runtime()?.args(["delete", "--force", name]), &format!("remove container {name}"))?;
-        context.change_trees(|| {
+        context.remove_trees(|| {
             snapshot.remove()?;
             Ok(Value::Null)
         })?;

@@ -4,11 +4,11 @@ use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use plimsoll_image::platform::PlatformSpec;
 use plimsoll_image::source::{Source, import};
-use plimsoll_image::{Image, Store};
-use plimsoll_spec::image::Platform;
+use plimsoll_image::{Image, Kind, Store};
+use plimsoll_spec::image::{Descriptor, Platform};
 use plimsoll_spec::json::Value;
 
 use crate::args::{Arguments, Format};
@@ -35,7 +35,7 @@ impl Context {
         let root = arguments.root.clone().map_or_else(default_root, Ok)?;
         // A relative path would mean another place in a bundle's directory.
         let root = std::path::absolute(&root).with_context(|| format!("find {}", root.display()))?;
-        let store = Store::open(&root).with_context(|| format!("open the store {}", root.display()))?;
+        let store = Store::open(&root).context("use the store; --root names another place")?;
         Ok(Context {
             store,
             format: arguments.format,
@@ -51,14 +51,23 @@ impl Context {
 
     /// Makes a tree by `work`, which writes files of whatever owner; tells the user where that cannot be.
     pub(crate) fn make_tree(&self, work: impl FnOnce() -> Result<Value>) -> Result<Value> {
-        if let Some(why) = &self.trees().note {
-            note(self.format, why);
+        if let Some(why) = &self.trees().single {
+            note(self.format, &format!("every file of the image becomes yours, because {why}"));
         }
-        self.change_trees(work)
+        self.within(work)
     }
 
-    /// Changes what is in the store by `work`, which may meet files of whatever owner.
-    pub(crate) fn change_trees(&self, work: impl FnOnce() -> Result<Value>) -> Result<Value> {
+    /// Removes by `work` what is in the store, which may be files of whatever owner.
+    pub(crate) fn remove_trees(&self, work: impl FnOnce() -> Result<Value>) -> Result<Value> {
+        let done = self.within(work);
+        match &self.trees().single {
+            // Files of others are there from a time when it was otherwise.
+            Some(why) => done.map_err(|e| if is_denied(&e) { e.context(why.clone()) } else { e }),
+            None => done,
+        }
+    }
+
+    fn within(&self, work: impl FnOnce() -> Result<Value>) -> Result<Value> {
         let trees = self.trees();
         trees.within(|| {
             if trees.have_namespace() {
@@ -72,7 +81,7 @@ impl Context {
     /// A command of the runtime for the containers of this store.
     pub(crate) fn runtime(&self) -> Result<Command> {
         let program = match &self.runtime {
-            Some(program) => program.clone(),
+            Some(program) => named_runtime(program)?,
             None => find_runtime()?,
         };
         let mut command = Command::new(program);
@@ -84,16 +93,18 @@ impl Context {
     pub(crate) fn image(&self, text: &str, platform: Option<&str>) -> Result<Image> {
         match source(text)? {
             Some(source) => Ok(self.import(&source, platform)?.image),
-            None => {
-                let descriptor = self.store.resolve(text);
-                let hint = || {
-                    format!(
-                        "find image {text:?}; `plimsoll images` lists what there is, `plimsoll import` brings more"
-                    )
-                };
-                Ok(self.store.image(&descriptor.with_context(hint)?)?)
-            }
+            None => Ok(self.store.image(&self.resolve(text)?)?),
         }
+    }
+
+    /// What the image's `name` stands for; what to do, where it stands for nothing.
+    pub(crate) fn resolve(&self, name: &str) -> Result<Descriptor> {
+        self.store.resolve(name).map_err(|e| match e.kind() {
+            Kind::NotFound => anyhow!(
+                "there is no image {name:?}; `plimsoll images` lists what there is, `plimsoll import` brings more"
+            ),
+            _ => e.into(),
+        })
     }
 
     /// Copies the image of `source` into the store, showing progress.
@@ -116,6 +127,11 @@ impl Context {
         }
         Ok(imported)
     }
+}
+
+fn is_denied(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    causes.any(|cause| cause.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
 /// What `image` says that it is for.
@@ -153,6 +169,16 @@ fn default_root() -> Result<PathBuf> {
         .or_else(home)
         .context("find a place for images: neither --root, XDG_DATA_HOME nor HOME is set")?;
     Ok(data.join("plimsoll"))
+}
+
+fn named_runtime(program: &Path) -> Result<PathBuf> {
+    let found = match program.to_str().filter(|name| !name.contains('/')) {
+        Some(name) => on_path(name),
+        None => program.is_file().then(|| program.to_owned()),
+    };
+    found.with_context(|| {
+        format!("there is no runtime {}; --runtime or PLIMSOLL_RUNTIME names it", program.display())
+    })
 }
 
 fn find_runtime() -> Result<PathBuf> {

@@ -38,27 +38,25 @@ pub(crate) struct Trees {
     pub rootless: Option<Rootless>,
     /// The user namespace that trees are written in, where it takes one.
     namespace: Option<OwnedFd>,
-    /// Why only one id is mapped, where more could be.
-    pub note: Option<String>,
+    /// Where an ordinary user has a single id: that he has, and why.
+    pub single: Option<String>,
 }
 
 impl Trees {
     /// The best that this user has.
     pub(crate) fn of_this_user() -> Trees {
         if rustix::process::geteuid().is_root() {
-            return Trees { rootless: None, namespace: None, note: None };
+            return Trees { rootless: None, namespace: None, single: None };
         }
         match ranged() {
             Ok((rootless, namespace)) => {
-                Trees { rootless: Some(rootless), namespace: Some(namespace), note: None }
+                Trees { rootless: Some(rootless), namespace: Some(namespace), single: None }
             }
             Err(why) => {
                 let uids = vec![mapping(0, rustix::process::geteuid().as_raw(), 1)];
                 let gids = vec![mapping(0, rustix::process::getegid().as_raw(), 1)];
-                let note = format!(
-                    "every file of the image becomes yours, because only your own id is mapped: {why:#}"
-                );
-                Trees { rootless: Some(Rootless { uids, gids }), namespace: None, note: Some(note) }
+                let why = format!("only your own id is mapped: {why:#}");
+                Trees { rootless: Some(Rootless { uids, gids }), namespace: None, single: Some(why) }
             }
         }
     }

@@ -317,5 +317,6 @@ fn check_id(id: &str) -> Result<()> {
     if !id.is_empty() && id.len() <= ID_LIMIT && id.bytes().all(plain) && !id.starts_with('.') {
         return Ok(());
     }
-    Err(Error::new(Kind::Invalid, format!("invalid container id {id:?}")))
+    let rule = "letters, digits and _.+-, the first no dot";
+    Err(Error::new(Kind::Invalid, format!("invalid container id {id:?}; it takes {rule}")))
 }

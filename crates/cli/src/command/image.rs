@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use indicatif::HumanBytes;
+use plimsoll_image::bundle::Overrides;
 use plimsoll_image::{Image, Kind};
 use plimsoll_spec::json::{self, At, Value, Wire as _, wire_object};
 use plimsoll_spec::runtime::Config;
@@ -16,7 +17,7 @@ use crate::container::Container;
 use crate::context::{Context, EMBEDDED_NAME, source};
 use crate::output::{Done, each, object, print, print_json, print_names, print_table, text};
 
-use super::{ps, run};
+use super::{options, ps, run};
 
 pub(super) fn images(context: &Context, verb: Listing) -> Result<ExitCode> {
     let images = context.store.images()?;
@@ -98,8 +99,8 @@ wire_object! {
 
 pub(super) fn rmi(context: &Context, verb: &Rmi) -> Result<ExitCode> {
     each(context.format, &verb.images, |name| {
-        let value = context.change_trees(|| {
-            context.store.resolve(name).map_err(|e| unknown(e, name))?;
+        let value = context.remove_trees(|| {
+            context.resolve(name)?;
             let swept = context.store.remove(name)?;
             let (blobs, layers) = (swept.blobs as u64, swept.layers as u64);
             let removed =
@@ -110,14 +111,6 @@ pub(super) fn rmi(context: &Context, verb: &Rmi) -> Result<ExitCode> {
         let line = format!("removed {name}: {blobs} blobs ({}), {layers} layers", HumanBytes(bytes));
         Ok(Done { value, line })
     })
-}
-
-/// The failure of a look for the image `name`, with what to do where there is none.
-fn unknown(error: plimsoll_image::Error, name: &str) -> anyhow::Error {
-    match error.kind() {
-        Kind::NotFound => anyhow!("there is no image {name:?}; `plimsoll images` lists what there is"),
-        _ => error.into(),
-    }
 }
 
 pub(super) fn inspect(context: &Context, verb: &Inspect) -> Result<ExitCode> {
@@ -137,8 +130,14 @@ pub(super) fn inspect(context: &Context, verb: &Inspect) -> Result<ExitCode> {
             ]))
         }
         Err(e) if matches!(e.kind(), Kind::NotFound | Kind::Invalid) => {
-            let missing = || format!("find a container or an image called {:?}", verb.name);
-            let image = context.store.image(&context.store.resolve(&verb.name).with_context(missing)?)?;
+            let missing = |e: plimsoll_image::Error| match e.kind() {
+                Kind::NotFound => anyhow!(
+                    "there is no container and no image {:?}; `plimsoll ps --all` and `plimsoll images` list what there is",
+                    verb.name
+                ),
+                _ => e.into(),
+            };
+            let image = context.store.image(&context.store.resolve(&verb.name).map_err(missing)?)?;
             print_json(&object([
                 ("image", as_json(&verb.name, &image)),
                 ("descriptor", image.descriptor.encode()),
@@ -163,10 +162,12 @@ pub(super) fn unpack(context: &Context, verb: &Unpack) -> Result<ExitCode> {
 }
 
 pub(super) fn bundle(context: &Context, verb: &Bundle) -> Result<ExitCode> {
+    let directory = &verb.directory;
+    let name = directory.file_name().and_then(|name| name.to_str()).unwrap_or("bundle");
+    let overrides = options::overrides(context, name, &verb.options, &verb.args)?;
     let made = context.make_tree(|| {
-        let directory = &verb.directory;
         std::fs::create_dir(directory).with_context(|| format!("make {}", directory.display()))?;
-        let filled = fill_bundle(context, verb);
+        let filled = fill_bundle(context, verb, &overrides);
         if filled.is_err() {
             // The directory is ours, and half a bundle helps nobody.
             std::fs::remove_dir_all(directory).with_context(|| format!("remove {}", directory.display()))?;
@@ -176,17 +177,16 @@ pub(super) fn bundle(context: &Context, verb: &Bundle) -> Result<ExitCode> {
     print_made(context, &made)
 }
 
-fn fill_bundle(context: &Context, verb: &Bundle) -> Result<Value> {
+fn fill_bundle(context: &Context, verb: &Bundle, overrides: &Overrides) -> Result<Value> {
     let _lease = context.store.share()?;
     let image = context.image(&verb.image, verb.options.platform.as_deref())?;
     let rootfs = verb.directory.join("rootfs");
     run::with_progress(context, &image, |options| {
         Ok(plimsoll_image::snapshot::unpack(&context.store, &image, &rootfs, options)?)
     })?;
-    let name = verb.directory.file_name().and_then(|name| name.to_str()).unwrap_or("bundle").to_owned();
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open(&rootfs, flags, Mode::empty()).context("open the root file system")?;
-    let config = run::configure(context, &name, &image, &verb.options, &verb.args, root.as_fd())?;
+    let config = run::configure(&image, &verb.options, overrides, root.as_fd())?;
     run::write_config(&verb.directory, &config)?;
     made(&verb.image, &image, &verb.directory)
 }

@@ -1,20 +1,21 @@
 //! From what was typed to what the bundle is made of.
 
 use anyhow::{Context as _, Result, bail};
-use plimsoll_image::bundle::{Network, Overrides, Rootless, Volume};
+use plimsoll_image::bundle::{Network, Overrides, Volume};
 use plimsoll_spec::json;
 use plimsoll_spec::runtime::{Seccomp, seccomp_profile};
 
 use crate::args::{self, ContainerOptions};
+use crate::context::Context;
 
-/// The overrides that `options` and the command line `args` mean for container `name` of a user whose ids are
-/// `rootless`, unless he is root.
+/// The overrides that `options` and the command line `args` mean for container `name` of this user.
 pub(super) fn overrides(
+    context: &Context,
     name: &str,
     options: &ContainerOptions,
     args: &[String],
-    rootless: Option<&Rootless>,
 ) -> Result<Overrides> {
+    let rootless = &context.trees().rootless;
     let security = security(options)?;
     Ok(Overrides {
         entrypoint: options.entrypoint.as_ref().map(|program| match program.as_str() {
@@ -25,7 +26,7 @@ pub(super) fn overrides(
         env: options.env.iter().filter_map(|entry| variable(entry)).collect(),
         user: options.user.clone(),
         workdir: options.workdir.clone(),
-        volumes: options.volume.iter().map(|text| Volume::parse(text)).collect::<Result<_, _>>()?,
+        volumes: options.volume.iter().map(|text| volume(text)).collect::<Result<_>>()?,
         terminal: options.tty,
         memory: options.memory,
         milli_cpus: options.cpus,
@@ -42,9 +43,16 @@ pub(super) fn overrides(
         hostname: options.hostname.clone().or_else(|| Some(name.chars().take(63).collect())),
         cgroups_path: rootless.is_none().then(|| format!("/plimsoll/{name}")),
         cgroup_namespace: std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
-        rootless: rootless.cloned(),
+        rootless: rootless.clone(),
         annotations: Vec::new(),
     })
+}
+
+/// The volume that `text` means; what is wrong with it is said before any work is done for it.
+fn volume(text: &str) -> Result<Volume> {
+    let volume = Volume::parse(text)?;
+    volume.check()?;
+    Ok(volume)
 }
 
 /// `NAME=value` as it is; `NAME` with the value it has here, or not at all.

@@ -8,6 +8,7 @@ use std::process::{Child, Command as Process, ExitCode, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use plimsoll_image::bundle::Overrides;
 use plimsoll_image::layer::Limits;
 use plimsoll_image::snapshot::{Options, Snapshot};
 use plimsoll_image::{Image, Kind};
@@ -35,13 +36,14 @@ pub(super) fn run(context: &Context, verb: &Run) -> Result<ExitCode> {
     let name = verb.name.clone().map_or_else(random_name, Ok)?;
     // Before any work is done for it.
     context.runtime()?;
-    context.make_tree(|| make(context, verb, &name).map(|()| Value::Null))?;
+    let overrides = options::overrides(context, &name, &verb.options, &verb.args)?;
+    context.make_tree(|| make(context, verb, &name, &overrides).map(|()| Value::Null))?;
     let snapshot = context.store.snapshot(&name)?;
     let status = start(context, verb, &snapshot.bundle(), &name);
     let remove = verb.rm || status.is_err();
     let ended = status.and_then(|ended| note(&snapshot, &ended).map(|()| ended));
     if remove {
-        context.change_trees(|| remove_snapshot(snapshot).map(|()| Value::Null))?;
+        context.remove_trees(|| remove_snapshot(snapshot).map(|()| Value::Null))?;
     }
     ended?.exit(context.format)
 }
@@ -62,11 +64,11 @@ fn remove_snapshot(snapshot: Snapshot<'_>) -> Result<()> {
 }
 
 /// Makes the bundle of container `name`, whole or not at all.
-fn make(context: &Context, verb: &Run, name: &str) -> Result<()> {
+fn make(context: &Context, verb: &Run, name: &str, overrides: &Overrides) -> Result<()> {
     let lease = context.store.share()?;
     let image = context.image(&verb.image, verb.options.platform.as_deref())?;
     let snapshot = prepare(context, name, &image)?;
-    let filled = fill(context, verb, name, &image, &snapshot);
+    let filled = fill(verb, &image, overrides, &snapshot);
     drop(lease);
     if filled.is_err() {
         remove_snapshot(snapshot)?;
@@ -74,17 +76,17 @@ fn make(context: &Context, verb: &Run, name: &str) -> Result<()> {
     filled
 }
 
-fn fill(context: &Context, verb: &Run, name: &str, image: &Image, snapshot: &Snapshot<'_>) -> Result<()> {
+fn fill(verb: &Run, image: &Image, overrides: &Overrides, snapshot: &Snapshot<'_>) -> Result<()> {
     snapshot.mount()?;
     let rootfs = snapshot.open_rootfs()?;
-    let config = configure(context, name, image, &verb.options, &verb.args, rootfs.as_fd())?;
+    let config = configure(image, &verb.options, overrides, rootfs.as_fd())?;
     let bundle = snapshot.bundle();
     write_config(&bundle, &config)?;
     let process = config.process.unwrap_or_default();
     let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let container = Container {
         format: 1,
-        name: name.to_owned(),
+        name: snapshot.id().to_owned(),
         image: verb.image.clone(),
         digest: image.descriptor.digest.to_string(),
         command: process.args,
@@ -103,18 +105,15 @@ fn start(context: &Context, verb: &Run, bundle: &Path, name: &str) -> Result<End
     Ok(Ended::of(code, &log))
 }
 
-/// The configuration of container `name`, with the filter that suits its capabilities.
+/// The configuration of a container, with the filter that suits its capabilities.
 pub(super) fn configure(
-    context: &Context,
-    name: &str,
     image: &Image,
     options: &ContainerOptions,
-    args: &[String],
+    overrides: &Overrides,
     rootfs: std::os::fd::BorrowedFd<'_>,
 ) -> Result<Config> {
-    let overrides = options::overrides(name, options, args, context.trees().rootless.as_ref())?;
     let mut config =
-        plimsoll_image::bundle::config(&image.config, rootfs, &overrides).context("make the bundle")?;
+        plimsoll_image::bundle::config(&image.config, rootfs, overrides).context("make the bundle")?;
     let sets = config.process.as_ref().and_then(|process| process.capabilities.clone()).unwrap_or_default();
     let capabilities: Vec<&str> = sets.bounding.iter().map(String::as_str).collect();
     config.linux.get_or_insert_default().seccomp = options::seccomp(options, &capabilities)?;

@@ -60,7 +60,10 @@ impl Volume {
     }
 
     /// Refuses a source that is not there.
-    pub(super) fn check(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`], and [`Kind::Io`] where it cannot be looked for.
+    pub fn check(&self) -> Result<()> {
         let there = Path::new(&self.source).try_exists();
         match there.map_err(|e| Error::io(format!("look for the volume's source {:?}", self.source), e))? {
             true => Ok(()),
