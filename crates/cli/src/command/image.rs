@@ -166,7 +166,8 @@ pub(super) fn bundle(context: &Context, verb: &Bundle) -> Result<ExitCode> {
     let name = directory.file_name().and_then(|name| name.to_str()).unwrap_or("bundle");
     let overrides = options::overrides(context, name, &verb.options, &verb.args)?;
     let made = context.make_tree(|| {
-        std::fs::create_dir(directory).with_context(|| format!("make {}", directory.display()))?;
+        std::fs::create_dir(directory)
+            .with_context(|| format!("make {}, which must not exist yet", directory.display()))?;
         let filled = fill_bundle(context, verb, &overrides);
         if filled.is_err() {
             // The directory is ours, and half a bundle helps nobody.

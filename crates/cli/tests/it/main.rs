@@ -4,6 +4,7 @@
 mod debian;
 mod faults;
 mod images;
+mod rootless;
 mod run;
 
 use std::path::{Path, PathBuf};
