@@ -121,8 +121,15 @@ pub fn config(image: &ImageConfig, rootfs: BorrowedFd<'_>, overrides: &Overrides
     Ok(config)
 }
 
+/// The group of terminals on most distributions, to which the default configuration gives them.
+const TTY: u32 = 5;
+
 fn in_user_namespace(config: Config, rootless: &Rootless) -> Config {
     let mut config = defaults::rootless(config, 0, 0);
+    if mapped(&rootless.gids, TTY) {
+        let terminals = config.mounts.iter_mut().filter(|mount| mount.destination == "/dev/pts");
+        terminals.for_each(|mount| mount.options.push(format!("gid={TTY}")));
+    }
     let linux = config.linux.get_or_insert_default();
     linux.uid_mappings.clone_from(&rootless.uids);
     linux.gid_mappings.clone_from(&rootless.gids);
@@ -211,11 +218,6 @@ fn name(variable: &str) -> &str {
 
 /// Refuses ids that have no mapping, and drops groups where the kernel does not let them be set.
 fn fit(user: &mut User, uids: &[IdMapping], gids: &[IdMapping]) -> Result<()> {
-    let mapped = |mappings: &[IdMapping], id: u32| {
-        mappings
-            .iter()
-            .any(|mapping| id.checked_sub(mapping.container_id).is_some_and(|offset| offset < mapping.size))
-    };
     for (kind, mappings, id) in [("user", uids, user.uid), ("group", gids, user.gid)] {
         if !mapped(mappings, id) {
             let context = format!("{kind} id {id} is not mapped in the user namespace");
@@ -225,6 +227,12 @@ fn fit(user: &mut User, uids: &[IdMapping], gids: &[IdMapping]) -> Result<()> {
     let single = gids.iter().map(|mapping| u64::from(mapping.size)).sum::<u64>() <= 1;
     user.additional_gids.retain(|&gid| !single && mapped(gids, gid));
     Ok(())
+}
+
+fn mapped(mappings: &[IdMapping], id: u32) -> bool {
+    mappings
+        .iter()
+        .any(|mapping| id.checked_sub(mapping.container_id).is_some_and(|offset| offset < mapping.size))
 }
 
 /// Docker's capabilities with `add` and without `drop`, the latter first.

@@ -4,6 +4,7 @@
 mod debian;
 mod faults;
 mod images;
+mod json;
 mod rootless;
 mod run;
 

@@ -3,7 +3,7 @@
 //! The user exists in a mount namespace of the test only, where files of the test stand in place of the host's
 //! passwd, subuid and subgid.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -234,10 +234,11 @@ fn a_terminal_is_the_users_inside() {
     if !have(&[Need::Program("script")]) {
         return;
     }
-    let line = "plimsoll run --rm -it -u me busybox sh -c 'tty; stat -c %u /dev/pts/0; exit 3'";
+    let line = "plimsoll run --rm -it -u me busybox sh -c 'tty; stat -c %u:%g /dev/pts/0; exit 3'";
     let output = user.line(&["script", "-qec", line, "/dev/null"]).output().unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap().replace('\r', "");
-    assert!(printed.contains("/dev/pts/0\n1000\n"), "{printed}");
+    // `script` types a NUL at the end of its input, whose echo comes at any moment.
+    let printed = String::from_utf8(output.stdout).unwrap().replace(['\r', '\0'], "").replace("^@", "");
+    assert!(printed.contains("/dev/pts/0\n1000:5\n"), "{printed}");
     assert_eq!(output.status.code(), Some(3));
 }
 
@@ -343,5 +344,46 @@ fn trees_of_other_times_need_the_ranges_of_those_times() {
     assert!(said[0].starts_with(why), "{said:?}");
     user.lend(&lent);
     assert_eq!(user.must(&["run", "--rm", "busybox", "echo", "done"]), "done\n");
+    assert_eq!((user.left(), user.foreign()), ([0, 0, 0], String::new()));
+}
+
+#[test]
+fn a_host_that_allows_no_user_namespaces_is_named() {
+    let Some(user) = User::new() else { return };
+    // The limit is that of a user namespace of the test, whose ids are the host's.
+    // Ids are there only for a program that is executed once they are mapped.
+    let script = "echo made; read mapped; exec setpriv --reuid 0 --regid 0 --clear-groups sh -ec \"$LIMITED\" sh \"$@\"";
+    let limited = format!("echo 0 > /proc/sys/user/max_user_namespaces; {ENTER}");
+    let mut command = Command::new("unshare");
+    command.args(["-U", "-m", "sh", "-ec", script, "sh", "plimsoll", "run", "--rm", "busybox", "true"]);
+    command
+        .env("LIMITED", limited)
+        .env("PLACE", user.path())
+        .env("ID", USER.to_string())
+        .env("SEARCH", &user.path);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.current_dir(user.path().join("home")).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "made\n");
+    for file in ["uid_map", "gid_map"] {
+        std::fs::write(format!("/proc/{}/{file}", child.id()), "0 0 80000").unwrap();
+    }
+    child.stdin.take().unwrap().write_all(b"mapped\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(125), "{said}");
+    let said: Vec<&str> = said.lines().filter(|line| line.starts_with("plimsoll")).collect();
+    let where_to_look = "user.max_user_namespaces and kernel.unprivileged_userns_clone, AppArmor";
+    let want = [
+        "plimsoll: note: every file of the image becomes yours, because only your own id is mapped: user namespaces \
+         are not for ordinary users here; see the sysctls user.max_user_namespaces and kernel.unprivileged_userns_clone, and AppArmor"
+            .to_owned(),
+        format!(
+            "plimsoll-runtime: clone the container's process, whose user namespace the host may not allow (sysctls {where_to_look}): \
+             no space left on device"
+        ),
+    ];
+    assert_eq!(said, want);
     assert_eq!((user.left(), user.foreign()), ([0, 0, 0], String::new()));
 }

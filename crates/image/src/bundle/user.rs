@@ -75,7 +75,7 @@ pub(super) fn resolve(rootfs: BorrowedFd<'_>, wanted: &str) -> Result<Account> {
 
 fn unknown(kind: &str, name: &str) -> Error {
     let file = if kind == "user" { "/etc/passwd" } else { "/etc/group" };
-    Error::new(Kind::NotFound, format!("{file} of the image has no {kind} {name:?}"))
+    Error::new(Kind::NotFound, format!("the container's {file} has no {kind} {name:?}"))
 }
 
 /// The number that `text` is, if it is of digits alone. The highest one stands for "none" in the kernel.

@@ -112,10 +112,10 @@ fn users_are_those_of_the_root_file_system() {
         assert_eq!(process(r#"{"Cmd":["a"],"User":"alice"}"#, &overrides).user, user, "{wanted}");
     }
     let refused = [
-        ("bob", Kind::NotFound, r#"/etc/passwd of the image has no user "bob""#),
-        ("-1", Kind::NotFound, r#"/etc/passwd of the image has no user "-1""#),
-        ("broken", Kind::NotFound, r#"/etc/passwd of the image has no user "broken""#),
-        ("alice:none", Kind::NotFound, r#"/etc/group of the image has no group "none""#),
+        ("bob", Kind::NotFound, r#"the container's /etc/passwd has no user "bob""#),
+        ("-1", Kind::NotFound, r#"the container's /etc/passwd has no user "-1""#),
+        ("broken", Kind::NotFound, r#"the container's /etc/passwd has no user "broken""#),
+        ("alice:none", Kind::NotFound, r#"the container's /etc/group has no group "none""#),
         ("4294967295", Kind::Invalid, "user id 4294967295 is out of range"),
         ("0:99999999999", Kind::Invalid, "group id 99999999999 is out of range"),
     ];
