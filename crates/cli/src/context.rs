@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use plimsoll_image::platform::PlatformSpec;
+use plimsoll_image::snapshot::Mode;
 use plimsoll_image::source::{Source, import};
 use plimsoll_image::{Image, Kind, Store};
 use plimsoll_spec::image::{Descriptor, Platform};
@@ -35,13 +36,12 @@ impl Context {
         let root = arguments.root.clone().map_or_else(default_root, Ok)?;
         // A relative path would mean another place in a bundle's directory.
         let root = std::path::absolute(&root).with_context(|| format!("find {}", root.display()))?;
-        let store = Store::open(&root).context("use the store; --root names another place")?;
-        Ok(Context {
-            store,
-            format: arguments.format,
-            runtime: arguments.runtime.clone(),
-            trees: OnceCell::new(),
-        })
+        Context::of(&root, arguments.format, arguments.runtime.clone())
+    }
+
+    fn of(root: &Path, format: Format, runtime: Option<PathBuf>) -> Result<Context> {
+        let store = Store::open(root).context("use the store; --root names another place")?;
+        Ok(Context { store, format, runtime, trees: OnceCell::new() })
     }
 
     /// This user's way to trees, found when it is asked for first.
@@ -51,10 +51,37 @@ impl Context {
 
     /// Makes a tree by `work`, which writes files of whatever owner; tells the user where that cannot be.
     pub(crate) fn make_tree(&self, work: impl FnOnce() -> Result<Value>) -> Result<Value> {
+        self.note_single();
+        self.within(work)
+    }
+
+    /// Makes a tree by `work`, which mounts it where the runtime will find it: in this mount namespace, or in the
+    /// one that [`Trees::joined`] names, where the store is opened anew.
+    pub(crate) fn mount_tree(&self, work: impl FnOnce(&Context) -> Result<Value>) -> Result<Value> {
+        self.note_single();
+        if !self.joins() {
+            return self.within(|| work(self));
+        }
+        self.trees()
+            .within_mounts(|| work(&Context::of(self.store.path(), self.format, self.runtime.clone())?))
+    }
+
+    /// Whether containers join the namespaces of their trees. That is left to the runtime that is known to
+    /// change the root in a mount namespace which it joins, as some others do not.
+    pub(crate) fn joins(&self) -> bool {
+        self.runtime.is_none() && self.trees().have_namespace()
+    }
+
+    /// How containers get their trees.
+    pub(crate) fn mode(&self) -> Result<Mode> {
+        let mounts = self.joins() || self.trees().rootless.is_none();
+        if mounts { Ok(self.store.best_mode()?) } else { Ok(Mode::Plain) }
+    }
+
+    fn note_single(&self) {
         if let Some(why) = &self.trees().single {
             note(self.format, &format!("every file of the image becomes yours, because {why}"));
         }
-        self.within(work)
     }
 
     /// Removes by `work` what is in the store, which may be files of whatever owner.

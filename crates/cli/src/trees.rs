@@ -12,12 +12,12 @@ mod ranges;
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use plimsoll_image::bundle::Rootless;
+use plimsoll_image::bundle::{Joined, Rootless};
 use plimsoll_spec::json::{self, Limits, Value};
 use plimsoll_spec::runtime::IdMapping;
 use plimsoll_sys::process::{
@@ -36,49 +36,81 @@ use crate::output::{object, text};
 pub(crate) struct Trees {
     /// The ids that an ordinary user's containers have; none for root, whose containers have the host's.
     pub rootless: Option<Rootless>,
-    /// The user namespace that trees are written in, where it takes one.
-    namespace: Option<OwnedFd>,
+    /// The namespaces that trees are written in, where it takes any.
+    namespaces: Option<Namespaces>,
     /// Where an ordinary user has a single id: that he has, and why.
     pub single: Option<String>,
+}
+
+/// A user namespace, and a mount namespace that it owns and whose mounts never reach the host.
+#[derive(Debug)]
+struct Namespaces {
+    user: OwnedFd,
+    mount: OwnedFd,
+}
+
+/// What a child enters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Enter {
+    User,
+    UserAndMount,
 }
 
 impl Trees {
     /// The best that this user has.
     pub(crate) fn of_this_user() -> Trees {
         if rustix::process::geteuid().is_root() {
-            return Trees { rootless: None, namespace: None, single: None };
+            return Trees { rootless: None, namespaces: None, single: None };
         }
         match ranged() {
-            Ok((rootless, namespace)) => {
-                Trees { rootless: Some(rootless), namespace: Some(namespace), single: None }
+            Ok((rootless, namespaces)) => {
+                Trees { rootless: Some(rootless), namespaces: Some(namespaces), single: None }
             }
             Err(why) => {
                 let uids = vec![mapping(0, rustix::process::geteuid().as_raw(), 1)];
                 let gids = vec![mapping(0, rustix::process::getegid().as_raw(), 1)];
                 let why = format!("only your own id is mapped: {why:#}");
-                Trees { rootless: Some(Rootless { uids, gids }), namespace: None, single: Some(why) }
+                let rootless = Rootless { uids, gids, joined: None };
+                Trees { rootless: Some(rootless), namespaces: None, single: Some(why) }
             }
         }
     }
 
     /// Whether work is done in a user namespace.
     pub(crate) fn have_namespace(&self) -> bool {
-        self.namespace.is_some()
+        self.namespaces.is_some()
+    }
+
+    /// Where a runtime finds the namespaces while this process lives, if there are any.
+    pub(crate) fn joined(&self) -> Option<Joined> {
+        let Namespaces { user, mount } = self.namespaces.as_ref()?;
+        Some(Joined { user: path_of(user), mount: path_of(mount) })
     }
 
     /// Does `work` where trees can be written and removed: here, or in a child that is root of the namespace.
     pub(crate) fn within(&self, work: impl FnOnce() -> Result<Value>) -> Result<Value> {
-        match &self.namespace {
-            None => work(),
-            Some(namespace) => {
-                let parent = rustix::process::getpid();
-                in_child(|| {
-                    enter(namespace, parent).context("enter the user namespace")?;
-                    work()
-                })
-            }
-        }
+        self.inside(Enter::User, work)
     }
+
+    /// As [`Trees::within`], and in the mount namespace that [`Trees::joined`] names. What was opened before
+    /// cannot be mounted there.
+    pub(crate) fn within_mounts(&self, work: impl FnOnce() -> Result<Value>) -> Result<Value> {
+        self.inside(Enter::UserAndMount, work)
+    }
+
+    fn inside(&self, what: Enter, work: impl FnOnce() -> Result<Value>) -> Result<Value> {
+        let Some(namespaces) = &self.namespaces else { return work() };
+        let parent = rustix::process::getpid();
+        in_child(|| {
+            namespaces.enter(what, parent).context("enter the user namespace")?;
+            work()
+        })
+    }
+}
+
+/// What a child of this process can open `file` by.
+pub(crate) fn path_of(file: &OwnedFd) -> String {
+    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
 }
 
 fn mapping(container_id: u32, host_id: u32, size: u32) -> IdMapping {
@@ -86,7 +118,7 @@ fn mapping(container_id: u32, host_id: u32, size: u32) -> IdMapping {
 }
 
 /// The user's ranges behind his own id, and a user namespace that has them.
-fn ranged() -> Result<(Rootless, OwnedFd)> {
+fn ranged() -> Result<(Rootless, Namespaces)> {
     let helpers = ["newuidmap", "newgidmap"].map(|name| {
         crate::context::on_path(name)
             .with_context(|| format!("{name} is not on PATH; install it (Debian and Ubuntu: package uidmap)"))
@@ -97,20 +129,21 @@ fn ranged() -> Result<(Rootless, OwnedFd)> {
     let rootless = Rootless {
         uids: ranges::of("/etc/subuid", user, user)?,
         gids: ranges::of("/etc/subgid", user, group)?,
+        joined: None,
     };
-    let namespace = make_namespace(|pid| {
+    let namespaces = make_namespaces(|pid| {
         map(&newuidmap, pid, &rootless.uids)?;
         map(&newgidmap, pid, &rootless.gids)
     })?;
-    Ok((rootless, namespace))
+    Ok((rootless, namespaces))
 }
 
-/// A user namespace, mapped by `map` for the process whose pid it is given.
-fn make_namespace(map: impl FnOnce(i32) -> Result<()>) -> Result<OwnedFd> {
+/// New namespaces, the user namespace mapped by `map` for the process whose pid it is given.
+fn make_namespaces(map: impl FnOnce(i32) -> Result<()>) -> Result<Namespaces> {
     let token = SingleThreaded::prove().context("make sure that there is one thread")?;
     let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC).context("make a pipe")?;
-    // The namespace needs a process only until it is opened.
-    let (pid, pidfd) = match fork(token, CloneFlags::NEWUSER, None) {
+    // Namespaces need a process only until they are opened.
+    let (pid, pidfd) = match fork(token, CloneFlags::NEWUSER | CloneFlags::NEWNS, None) {
         Ok(Forked::Parent { pid, pidfd }) => (pid, pidfd),
         Ok(Forked::Child) => {
             close_inherited(theirs.as_fd());
@@ -126,11 +159,12 @@ fn make_namespace(map: impl FnOnce(i32) -> Result<()>) -> Result<OwnedFd> {
         }
         Err(e) => return Err(e).context("make a user namespace"),
     };
-    let made = map(pid).and_then(|()| {
-        let path = format!("/proc/{pid}/ns/user");
+    let open = |kind| {
+        let path = format!("/proc/{pid}/ns/{kind}");
         let opened = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         opened.with_context(|| format!("open {path}"))
-    });
+    };
+    let made = map(pid).and_then(|()| Ok(Namespaces { user: open("user")?, mount: open("mnt")? }));
     drop(theirs);
     reap(&pidfd).context("wait for the user namespace's first process")?;
     made
@@ -152,14 +186,22 @@ fn map(helper: &Path, pid: i32, mappings: &[IdMapping]) -> Result<()> {
     bail!("{} refuses the ranges of /etc/subuid and /etc/subgid: {said}", helper.display())
 }
 
-/// Becomes root of `namespace`; groups stay, because they may be why the user can read a file.
-fn enter(namespace: &OwnedFd, parent: Pid) -> rustix::io::Result<()> {
-    setns(namespace.as_fd(), CloneFlags::NEWUSER)?;
-    rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
-    rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
-    // Last, because a change of user takes it back.
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    if getppid() == Some(parent) { Ok(()) } else { Err(Errno::SRCH) }
+impl Namespaces {
+    /// Becomes root of the user namespace; groups stay, because they may be why the user can read a file.
+    fn enter(&self, what: Enter, parent: Pid) -> rustix::io::Result<()> {
+        setns(self.user.as_fd(), CloneFlags::NEWUSER)?;
+        rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
+        rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
+        if what == Enter::UserAndMount {
+            // What is typed is relative to where it was typed, which the change would forget.
+            let here = rustix::process::getcwd(Vec::new())?;
+            setns(self.mount.as_fd(), CloneFlags::NEWNS)?;
+            rustix::process::chdir(&here)?;
+        }
+        // Last, because a change of user takes it back.
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        if getppid() == Some(parent) { Ok(()) } else { Err(Errno::SRCH) }
+    }
 }
 
 /// Does `work` in a child and hands its result on.

@@ -96,6 +96,17 @@ pub struct Rootless {
     pub uids: Vec<IdMapping>,
     /// Group ids, id 0 inside among them.
     pub gids: Vec<IdMapping>,
+    /// Namespaces that exist and have these ids, in place of new ones.
+    pub joined: Option<Joined>,
+}
+
+/// Namespaces that a container joins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// Path of the user namespace.
+    pub user: String,
+    /// Path of a mount namespace that it owns and in which the root file system is mounted.
+    pub mount: String,
 }
 
 /// The runtime configuration of a container of `image` whose root file system is `rootfs`, to be written
@@ -133,6 +144,15 @@ fn in_user_namespace(config: Config, rootless: &Rootless) -> Config {
     let linux = config.linux.get_or_insert_default();
     linux.uid_mappings.clone_from(&rootless.uids);
     linux.gid_mappings.clone_from(&rootless.gids);
+    if let Some(Joined { user, mount }) = &rootless.joined {
+        for namespace in &mut linux.namespaces {
+            match namespace.kind {
+                NamespaceKind::User => namespace.path = Some(user.clone()),
+                NamespaceKind::Mount => namespace.path = Some(mount.clone()),
+                _ => {}
+            }
+        }
+    }
     config
 }
 

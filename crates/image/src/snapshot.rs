@@ -18,6 +18,7 @@ mod record;
 mod unpack;
 
 use std::collections::HashSet;
+use std::ffi::CStr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 
@@ -42,7 +43,8 @@ const ID_LIMIT: usize = 255;
 /// How a container gets its tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Layers are unpacked once and stacked by the kernel. Needs CAP_SYS_ADMIN in the first user namespace.
+    /// Layers are unpacked once and stacked by the kernel. Needs CAP_SYS_ADMIN in the user namespace that owns
+    /// the mount namespace; below the first user namespace also Linux 5.11 and attributes of users.
     Overlay,
     /// Every container has a copy of its own. Needs nothing.
     Plain,
@@ -108,16 +110,12 @@ impl Store {
     /// # Errors
     /// [`Kind::Io`] or [`Kind::NoSpace`] where the store cannot be written to.
     pub fn best_mode(&self) -> Result<Mode> {
-        // In a user namespace the attributes that layers need cannot be set.
-        if !has_all_ids() {
-            return Ok(Mode::Plain);
-        }
         let _lease = self.share()?;
         let staged = Staged::new(self)?;
         let make = |name| tree::make(staged.folder.as_fd(), name, 0o700);
         let (lower, target) = (vec![make("lower")?], make("rootfs")?);
         let overlay = Overlay { lower, upper: make("upper")?, work: make("work")? };
-        if overlay.mount(target.as_fd()).is_err() {
+        if !unpack::can_delete(&overlay.lower[0]) || overlay.mount(target.as_fd()).is_err() {
             return Ok(Mode::Plain);
         }
         overlay::take_off(tree::open(staged.folder.as_fd(), "rootfs")?.as_fd())?;
@@ -310,6 +308,11 @@ fn open_layer(store: &Store, chain: &Digest) -> Result<OwnedFd> {
 pub(crate) fn has_all_ids() -> bool {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+/// The attribute that makes a directory opaque, which a user namespace has in a place of its own.
+pub(crate) fn opaque() -> &'static CStr {
+    if has_all_ids() { c"trusted.overlay.opaque" } else { c"user.overlay.opaque" }
 }
 
 fn check_id(id: &str) -> Result<()> {

@@ -1,6 +1,6 @@
 //! `exec`: the runtime's own, with this tool's words and the container's users.
 
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,6 +12,7 @@ use rustix::fs::{MemfdFlags, Mode, OFlags};
 
 use crate::args::Exec;
 use crate::context::Context;
+use crate::trees::path_of;
 
 use super::options::variable;
 use super::run::{Ended, check_terminal, foreground, log_to};
@@ -24,10 +25,11 @@ pub(super) fn exec(context: &Context, verb: &Exec) -> Result<ExitCode> {
     let process = in_memory("process", &json::to_vec(&process(context, verb, &bundle)?))?;
     let log = in_memory("log", b"")?;
     let mut runtime = context.runtime()?;
-    log_to(&mut runtime, context.format, &path_of(&log));
+    let log_path = PathBuf::from(path_of(&log));
+    log_to(&mut runtime, context.format, &log_path);
     runtime.args(["exec", "--process"]).arg(path_of(&process)).arg(name);
     let code = foreground(&mut runtime, verb.interactive || verb.tty)?;
-    Ended::of(code, &path_of(&log)).exit(context.format)
+    Ended::of(code, &log_path).exit(context.format)
 }
 
 /// The process that the container's own configuration and `verb` mean.
@@ -68,9 +70,4 @@ fn in_memory(name: &str, text: &[u8]) -> Result<OwnedFd> {
         rest = rest.get(written..).unwrap_or_default();
     }
     Ok(file)
-}
-
-/// What the runtime, our child, can open `file` by.
-fn path_of(file: &OwnedFd) -> PathBuf {
-    PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()))
 }

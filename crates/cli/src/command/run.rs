@@ -36,8 +36,11 @@ pub(super) fn run(context: &Context, verb: &Run) -> Result<ExitCode> {
     let name = verb.name.clone().map_or_else(random_name, Ok)?;
     // Before any work is done for it.
     context.runtime()?;
-    let overrides = options::overrides(context, &name, &verb.options, &verb.args)?;
-    context.make_tree(|| make(context, verb, &name, &overrides).map(|()| Value::Null))?;
+    let mut overrides = options::overrides(context, &name, &verb.options, &verb.args)?;
+    if let Some(rootless) = overrides.rootless.as_mut().filter(|_| context.joins()) {
+        rootless.joined = context.trees().joined();
+    }
+    context.mount_tree(|context| make(context, verb, &name, &overrides).map(|()| Value::Null))?;
     let snapshot = context.store.snapshot(&name)?;
     let status = start(context, verb, &snapshot.bundle(), &name);
     let remove = verb.rm || status.is_err();
@@ -126,7 +129,7 @@ pub(super) fn write_config(bundle: &Path, config: &Config) -> Result<()> {
 }
 
 fn prepare<'a>(context: &'a Context, name: &str, image: &Image) -> Result<Snapshot<'a>> {
-    let mode = context.store.best_mode()?;
+    let mode = context.mode()?;
     with_progress(context, image, |options| match context.store.prepare(name, image, mode, options) {
         Err(e) if e.kind() == Kind::Exists => Err(anyhow!(
             "the name {name:?} is in use; choose another, or remove that container with `plimsoll rm {name}`"

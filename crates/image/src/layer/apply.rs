@@ -444,8 +444,7 @@ impl Tree {
     fn opaque(&mut self, path: &[u8]) -> Result<()> {
         let directory = self.parent(path)?;
         if self.mode == Mode::Overlay {
-            let attribute = if self.privileged { c"trusted.overlay.opaque" } else { c"user.overlay.opaque" };
-            return fs::set_xattr(&*directory, attribute, b"y")
+            return fs::set_xattr(&*directory, crate::snapshot::opaque(), b"y")
                 .map_err(|e| Error::io("make a directory opaque", e));
         }
         self.open.clear();

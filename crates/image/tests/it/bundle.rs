@@ -269,7 +269,7 @@ fn a_user_namespace_maps_every_id_that_is_used() {
     let mapping = |size| vec![IdMapping { container_id: 0, host_id: 1000, size, ..IdMapping::default() }];
     let overrides = |user: &str, size| Overrides {
         user: Some(user.into()),
-        rootless: Some(Rootless { uids: mapping(size), gids: mapping(size) }),
+        rootless: Some(Rootless { uids: mapping(size), gids: mapping(size), joined: None }),
         ..Overrides::default()
     };
     let single = config(r#"{"Cmd":["a"]}"#, &overrides("", 1));

@@ -207,10 +207,6 @@ fn cgroup_mounts(hierarchy: &Hierarchy, cgroup: &Cgroup, namespaced: bool) -> Re
     Ok(CgroupMounts { hierarchies, namespaced })
 }
 
-/// Where hosts say who may have user namespaces, and how many.
-const NO_USER_NAMESPACE: &str = ", whose user namespace the host may not allow (sysctls user.max_user_namespaces and \
-    kernel.unprivileged_userns_clone, AppArmor)";
-
 type Launched = (Child, OwnedFd, Option<OwnedFd>);
 
 fn launch(
@@ -227,9 +223,8 @@ fn launch(
     let maps = plan.new.contains(CloneFlags::NEWUSER);
     let hooks = bundle.config.hooks.clone().unwrap_or_default();
     let state = hooks::state_halves(container);
-    let forked = fork(token, plan.cloned(), cgroup_fd);
-    let hint = if maps && matches!(forked, Err(Errno::PERM | Errno::NOSPC)) { NO_USER_NAMESPACE } else { "" };
-    let forked = forked.context(|| format!("clone the container's process{hint}"))?;
+    let forked =
+        fork(token, plan.cloned(), cgroup_fd).context(|| "clone the container's process".to_owned())?;
     let Forked::Parent { pid, pidfd } = forked else {
         drop(ours);
         container.close_in_child();
