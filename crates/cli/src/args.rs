@@ -14,7 +14,7 @@ pub struct Arguments {
     /// Use this OCI runtime; the default is plimsoll-runtime beside this program or on PATH.
     #[arg(long, global = true, value_name = "PROGRAM", env = "PLIMSOLL_RUNTIME")]
     pub runtime: Option<PathBuf>,
-    /// Print results in this form; with json a failure, too, is one object on standard error: {"error": "...", "code": 125}.
+    /// Print results in this form; with json a failure, too, is one object on standard error, {"error": "...", "code": 125}, and so is a note, {"note": "..."}.
     #[arg(long, global = true, value_name = "FORM", value_enum, default_value_t)]
     pub format: Format,
     /// What to do.
@@ -272,8 +272,11 @@ fn memory(text: &str) -> Result<i64, String> {
         "g" | "gb" | "gib" => 30,
         suffix => return Err(format!("unknown suffix {suffix:?}; use k, m or g")),
     };
-    let number: i64 = digits.parse().map_err(|_| "not a number of bytes".to_owned())?;
-    number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).ok_or_else(|| "out of range".to_owned())
+    let number: i64 = digits.parse().map_err(|_| "not a whole number of bytes, as 512m is one".to_owned())?;
+    number
+        .checked_mul(1 << shift)
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "out of range; at least 1 byte".to_owned())
 }
 
 fn milli_cpus(text: &str) -> Result<u64, String> {
@@ -297,8 +300,9 @@ mod tests {
         assert_eq!(memory("1G"), Ok(1 << 30));
         assert_eq!(memory("7"), Ok(7));
         assert_eq!(memory("x"), Err("unknown suffix \"x\"; use k, m or g".to_owned()));
-        assert_eq!(memory("0"), Err("out of range".to_owned()));
-        assert_eq!(memory("99999999999g"), Err("out of range".to_owned()));
+        assert_eq!(memory("0"), Err("out of range; at least 1 byte".to_owned()));
+        assert_eq!(memory("1.5g"), Err("not a whole number of bytes, as 512m is one".to_owned()));
+        assert_eq!(memory("99999999999g"), Err("out of range; at least 1 byte".to_owned()));
         assert_eq!(milli_cpus("1.5"), Ok(1500));
         assert_eq!(milli_cpus("nan"), Err("out of range".to_owned()));
     }

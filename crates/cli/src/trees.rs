@@ -244,3 +244,19 @@ fn reap(pidfd: &OwnedFd) -> rustix::io::Result<()> {
     let wait = || waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
     rustix::io::retry_on_intr(wait).map(drop)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_a_value_a_failure_or_nonsense() {
+        let failed = |report: &[u8]| understand(report).unwrap_err().to_string();
+        assert_eq!(understand(br#"{"ok": [1]}"#).unwrap(), Value::Array(vec![Value::Unsigned(1)]));
+        assert_eq!(failed(br#"{"error": "why"}"#), "why");
+        for report in [b"".as_slice(), b"{}", b"[]", br#"{"ok": 1, "error": "x"}"#, br#"{"ok": 1"#] {
+            assert_eq!(failed(report), "the process in the user namespace died before it was done");
+        }
+    }
+}

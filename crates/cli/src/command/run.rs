@@ -45,10 +45,11 @@ pub(super) fn run(context: &Context, verb: &Run) -> Result<ExitCode> {
     let status = start(context, verb, &snapshot.bundle(), &name);
     let remove = verb.rm || status.is_err();
     let ended = status.and_then(|ended| note(&snapshot, &ended).map(|()| ended));
-    if remove {
-        context.remove_trees(|| remove_snapshot(snapshot).map(|()| Value::Null))?;
-    }
-    ended?.exit(context.format)
+    let removed = match remove {
+        true => context.remove_trees(|| remove_snapshot(snapshot).map(|()| Value::Null)).map(drop),
+        false => Ok(()),
+    };
+    ended.and_then(|ended| removed.map(|()| ended))?.exit(context.format)
 }
 
 pub(super) fn check_terminal(wanted: bool) -> Result<()> {
@@ -73,10 +74,9 @@ fn make(context: &Context, verb: &Run, name: &str, overrides: &Overrides) -> Res
     let snapshot = prepare(context, name, &image)?;
     let filled = fill(verb, &image, overrides, &snapshot);
     drop(lease);
-    if filled.is_err() {
-        remove_snapshot(snapshot)?;
-    }
-    filled
+    let removed = if filled.is_err() { remove_snapshot(snapshot) } else { Ok(()) };
+    // Why it failed matters more than what that has left.
+    filled.and(removed)
 }
 
 fn fill(verb: &Run, image: &Image, overrides: &Overrides, snapshot: &Snapshot<'_>) -> Result<()> {

@@ -108,7 +108,7 @@ fn failures_are_one_object() {
         ),
         (
             &["run", "-v", "data:/data", "busybox"],
-            "volume \"data:/data\": the source is no path, and volumes with names are not kept here",
+            "volume \"data:/data\": the source is no path that starts with / or ., and volumes with names are not kept here",
             125,
         ),
         (

@@ -211,7 +211,10 @@ fn volumes_are_bind_mounts_that_exist() {
     let refused = [
         ("a", "not SOURCE:DESTINATION[:OPTIONS]"),
         ("/a:b", "the destination is no absolute path"),
-        ("name:/b", "the source is no path, and volumes with names are not kept here"),
+        (
+            "name:/b",
+            "the source is no path that starts with / or ., and volumes with names are not kept here",
+        ),
         ("/a:/b:ro,fast", "unknown option \"fast\""),
     ];
     for (text, why) in refused {
