@@ -16,6 +16,9 @@ pub struct Arguments {
     /// Use this OCI runtime; the default is plimsoll-runtime beside this program or on PATH.
     #[arg(long, global = true, value_name = "PROGRAM", env = "PLIMSOLL_RUNTIME")]
     pub runtime: Option<PathBuf>,
+    /// Print results in this form; with json a failure, too, is one object on standard error, {"error": "...", "code": 125}, and so is a note, {"note": "..."}.
+    #[arg(long, global = true, value_name = "FORM", value_enum, default_value_t)]
+    pub format: Format,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -24,7 +27,7 @@ pub struct Arguments {
 /// The form of what is printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Columns for people.
+    /// Lines and columns for people.
     #[default]
     Table,
     /// JSON for programs.
@@ -158,9 +161,6 @@ pub struct Ps {
 /// How a list is shown.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Listing {
-    /// The form of the list.
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
     /// Print names only.
     #[arg(short, long)]
     pub quiet: bool,
@@ -175,11 +175,11 @@ pub struct Exec {
     /// Give the command a terminal.
     #[arg(short, long)]
     pub tty: bool,
-    /// Set an environment variable.
-    #[arg(short, long, value_name = "NAME=VALUE")]
+    /// Set an environment variable; without a value, take this process's.
+    #[arg(short, long, value_name = "NAME[=VALUE]")]
     pub env: Vec<String>,
-    /// Run as this user, by number.
-    #[arg(short, long, value_name = "UID[:GID]")]
+    /// Run as this user of the container, by name or number.
+    #[arg(short, long, value_name = "USER[:GROUP]")]
     pub user: Option<String>,
     /// Start in this directory.
     #[arg(short, long, value_name = "DIR")]
@@ -219,9 +219,6 @@ pub struct Import {
     /// Choose this platform of the image.
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub platform: Option<String>,
-    /// How to show the result.
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
     /// `oci:DIR[:REF]`, `oci-archive:FILE[:REF]`, `docker-archive:FILE[:REF]` or embedded.
     pub source: String,
     /// What to call it; the default is the source's own name for it.
@@ -279,8 +276,11 @@ fn memory(text: &str) -> Result<i64, String> {
         "g" | "gb" | "gib" => 30,
         suffix => return Err(format!("unknown suffix {suffix:?}; use k, m or g")),
     };
-    let number: i64 = digits.parse().map_err(|_| "not a number of bytes".to_owned())?;
-    number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).ok_or_else(|| "out of range".to_owned())
+    let number: i64 = digits.parse().map_err(|_| "not a whole number of bytes, as 512m is one".to_owned())?;
+    number
+        .checked_mul(1 << shift)
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "out of range; at least 1 byte".to_owned())
 }
 
 fn milli_cpus(text: &str) -> Result<u64, String> {
@@ -304,8 +304,9 @@ mod tests {
         assert_eq!(memory("1G"), Ok(1 << 30));
         assert_eq!(memory("7"), Ok(7));
         assert_eq!(memory("x"), Err("unknown suffix \"x\"; use k, m or g".to_owned()));
-        assert_eq!(memory("0"), Err("out of range".to_owned()));
-        assert_eq!(memory("99999999999g"), Err("out of range".to_owned()));
+        assert_eq!(memory("0"), Err("out of range; at least 1 byte".to_owned()));
+        assert_eq!(memory("1.5g"), Err("not a whole number of bytes, as 512m is one".to_owned()));
+        assert_eq!(memory("99999999999g"), Err("out of range; at least 1 byte".to_owned()));
         assert_eq!(milli_cpus("1.5"), Ok(1500));
         assert_eq!(milli_cpus("nan"), Err("out of range".to_owned()));
     }

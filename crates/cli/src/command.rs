@@ -10,10 +10,15 @@ mod run;
 
 use std::process::{Command as Process, ExitCode, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use plimsoll_image::Kind;
+use plimsoll_image::snapshot::Snapshot;
+use plimsoll_spec::json::Value;
 
 use crate::args::{Arguments, Command, Kill, Rm};
 use crate::context::Context;
+use crate::output::{Done, each, object, text};
 
 /// Does what was asked for.
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
@@ -43,27 +48,42 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
 }
 
 fn kill(context: &Context, verb: &Kill) -> Result<ExitCode> {
-    for name in &verb.containers {
-        context.store.snapshot(name)?;
+    each(context.format, &verb.containers, |name| {
+        container(context, name)?;
         must(context.runtime()?.args(["kill", name, &verb.signal]), &format!("kill container {name}"))?;
-    }
-    Ok(ExitCode::SUCCESS)
+        let value = object([("name", text(name)), ("signal", text(&verb.signal))]);
+        Ok(Done { value, line: name.to_owned() })
+    })
 }
 
 fn rm(context: &Context, verb: &Rm) -> Result<ExitCode> {
-    let removed = verb.containers.iter().try_for_each(|name| remove(context, name, verb.force));
+    let removed = each(context.format, &verb.containers, |name| remove(context, name, verb.force));
     // Behind the named ones, which may be among them.
     remains::of_the_killed(context)?;
-    removed.map(|()| ExitCode::SUCCESS)
+    removed
 }
 
-fn remove(context: &Context, name: &str, force: bool) -> Result<()> {
-    let snapshot = context.store.snapshot(name)?;
+fn remove(context: &Context, name: &str, force: bool) -> Result<Done> {
+    let snapshot = container(context, name)?;
     if !force && ps::statuses(context)?.get(name).is_some_and(|status| status != "stopped") {
         bail!("container {name} is running; kill it first, or use --force");
     }
     must(context.runtime()?.args(["delete", "--force", name]), &format!("remove container {name}"))?;
-    Ok(snapshot.remove()?)
+    context.remove_trees(|| {
+        snapshot.remove()?;
+        Ok(Value::Null)
+    })?;
+    Ok(Done { value: object([("name", text(name))]), line: name.to_owned() })
+}
+
+/// What the store has of the container that the user calls `name`.
+fn container<'a>(context: &'a Context, name: &str) -> Result<Snapshot<'a>> {
+    context.store.snapshot(name).map_err(|e| match e.kind() {
+        Kind::NotFound => {
+            anyhow!("there is no container {name:?}; `plimsoll ps --all` lists what there is")
+        }
+        _ => e.into(),
+    })
 }
 
 /// Runs a command of the runtime that is over at once; what it printed.

@@ -1,16 +1,21 @@
-//! Where things are: the store, the runtime and its state.
+//! Where things are: the store, the runtime and its state, and who may write trees.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use plimsoll_image::platform::PlatformSpec;
+use plimsoll_image::snapshot::Mode;
 use plimsoll_image::source::{Source, import};
-use plimsoll_image::{Image, Store};
-use plimsoll_spec::image::Platform;
+use plimsoll_image::{Image, Kind, Store};
+use plimsoll_spec::image::{Descriptor, Platform};
+use plimsoll_spec::json::Value;
 
-use crate::args::Arguments;
+use crate::args::{Arguments, Format};
+use crate::output::note;
 use crate::progress::Transfer;
+use crate::trees::Trees;
 
 /// The image that was built into this program, as an OCI archive; empty in a build without one.
 const EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/embedded.tar"));
@@ -21,7 +26,9 @@ pub(crate) const EMBEDDED_NAME: &str = "embedded";
 #[derive(Debug)]
 pub(crate) struct Context {
     pub store: Store,
+    pub format: Format,
     runtime: Option<PathBuf>,
+    trees: OnceCell<Trees>,
 }
 
 impl Context {
@@ -29,14 +36,79 @@ impl Context {
         let root = arguments.root.clone().map_or_else(default_root, Ok)?;
         // A relative path would mean another place in a bundle's directory.
         let root = std::path::absolute(&root).with_context(|| format!("find {}", root.display()))?;
-        let store = Store::open(&root).with_context(|| format!("open the store {}", root.display()))?;
-        Ok(Context { store, runtime: arguments.runtime.clone() })
+        Context::of(&root, arguments.format, arguments.runtime.clone())
+    }
+
+    fn of(root: &Path, format: Format, runtime: Option<PathBuf>) -> Result<Context> {
+        let store = Store::open(root).context("use the store; --root names another place")?;
+        Ok(Context { store, format, runtime, trees: OnceCell::new() })
+    }
+
+    /// This user's way to trees, found when it is asked for first.
+    pub(crate) fn trees(&self) -> &Trees {
+        self.trees.get_or_init(Trees::of_this_user)
+    }
+
+    /// Makes a tree by `work`, which writes files of whatever owner; tells the user where that cannot be.
+    pub(crate) fn make_tree(&self, work: impl FnOnce() -> Result<Value>) -> Result<Value> {
+        self.note_single();
+        self.within(work)
+    }
+
+    /// Makes a tree by `work`, which mounts it where the runtime will find it: in this mount namespace, or in the
+    /// one that [`Trees::joined`] names, where the store is opened anew.
+    pub(crate) fn mount_tree(&self, work: impl FnOnce(&Context) -> Result<Value>) -> Result<Value> {
+        self.note_single();
+        if !self.joins() {
+            return self.within(|| work(self));
+        }
+        self.trees()
+            .within_mounts(|| work(&Context::of(self.store.path(), self.format, self.runtime.clone())?))
+    }
+
+    /// Whether containers join the namespaces of their trees. That is left to the runtime that is known to
+    /// change the root in a mount namespace which it joins, as some others do not.
+    pub(crate) fn joins(&self) -> bool {
+        self.runtime.is_none() && self.trees().have_namespace()
+    }
+
+    /// How containers get their trees.
+    pub(crate) fn mode(&self) -> Result<Mode> {
+        let mounts = self.joins() || self.trees().rootless.is_none();
+        if mounts { Ok(self.store.best_mode()?) } else { Ok(Mode::Plain) }
+    }
+
+    fn note_single(&self) {
+        if let Some(why) = &self.trees().single {
+            note(self.format, &format!("every file of the image becomes yours, because {why}"));
+        }
+    }
+
+    /// Removes by `work` what is in the store, which may be files of whatever owner.
+    pub(crate) fn remove_trees(&self, work: impl FnOnce() -> Result<Value>) -> Result<Value> {
+        let done = self.within(work);
+        match &self.trees().single {
+            // Files of others are there from a time when it was otherwise.
+            Some(why) => done.map_err(|e| if is_denied(&e) { e.context(why.clone()) } else { e }),
+            None => done,
+        }
+    }
+
+    fn within(&self, work: impl FnOnce() -> Result<Value>) -> Result<Value> {
+        let trees = self.trees();
+        trees.within(|| {
+            if trees.have_namespace() {
+                // What was written in such a namespace, nobody outside could remove.
+                self.store.clear()?;
+            }
+            work()
+        })
     }
 
     /// A command of the runtime for the containers of this store.
     pub(crate) fn runtime(&self) -> Result<Command> {
         let program = match &self.runtime {
-            Some(program) => program.clone(),
+            Some(program) => named_runtime(program)?,
             None => find_runtime()?,
         };
         let mut command = Command::new(program);
@@ -48,16 +120,18 @@ impl Context {
     pub(crate) fn image(&self, text: &str, platform: Option<&str>) -> Result<Image> {
         match source(text)? {
             Some(source) => Ok(self.import(&source, platform)?.image),
-            None => {
-                let descriptor = self.store.resolve(text);
-                let hint = || {
-                    format!(
-                        "find image {text:?}; `plimsoll images` lists what there is, `plimsoll import` brings more"
-                    )
-                };
-                Ok(self.store.image(&descriptor.with_context(hint)?)?)
-            }
+            None => Ok(self.store.image(&self.resolve(text)?)?),
         }
+    }
+
+    /// What the image's `name` stands for; what to do, where it stands for nothing.
+    pub(crate) fn resolve(&self, name: &str) -> Result<Descriptor> {
+        self.store.resolve(name).map_err(|e| match e.kind() {
+            Kind::NotFound => anyhow!(
+                "there is no image {name:?}; `plimsoll images` lists what there is, `plimsoll import` brings more"
+            ),
+            _ => e.into(),
+        })
     }
 
     /// Copies the image of `source` into the store, showing progress.
@@ -67,7 +141,7 @@ impl Context {
         platform: Option<&str>,
     ) -> Result<plimsoll_image::source::Imported> {
         let wanted = platform.map_or_else(|| Ok(PlatformSpec::host()), PlatformSpec::parse)?;
-        let mut transfer = Transfer::default();
+        let mut transfer = Transfer::new(self.format);
         let imported = import(source, &self.store, &wanted, &mut |event| transfer.show(event));
         transfer.finish();
         let imported = imported.context("import the image")?;
@@ -80,6 +154,11 @@ impl Context {
         }
         Ok(imported)
     }
+}
+
+fn is_denied(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    causes.any(|cause| cause.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
 /// What `image` says that it is for.
@@ -119,13 +198,27 @@ fn default_root() -> Result<PathBuf> {
     Ok(data.join("plimsoll"))
 }
 
+fn named_runtime(program: &Path) -> Result<PathBuf> {
+    let found = match program.to_str().filter(|name| !name.contains('/')) {
+        Some(name) => on_path(name),
+        None => program.is_file().then(|| program.to_owned()),
+    };
+    found.with_context(|| {
+        format!("there is no runtime {}; --runtime or PLIMSOLL_RUNTIME names it", program.display())
+    })
+}
+
 fn find_runtime() -> Result<PathBuf> {
     const NAME: &str = "plimsoll-runtime";
     let beside = std::env::current_exe().ok().map(|own| own.with_file_name(NAME));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).map(|dir| dir.join(NAME));
-    let mut places = beside.into_iter().chain(on_path);
-    places
-        .find(|place| place.is_file())
+    beside
+        .filter(|place| place.is_file())
+        .or_else(|| on_path(NAME))
         .context("find plimsoll-runtime beside this program or on PATH; --runtime names another")
+}
+
+/// The file that the program `name` is on PATH.
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|place| place.is_file())
 }

@@ -1,23 +1,32 @@
-//! Progress of long work: bars on a terminal, a line each otherwise. All of it goes to standard error.
+//! Progress of long work: bars on a terminal, a line each otherwise. All of it goes to standard error, and
+//! none of it where a program reads that.
 
 use std::io::{IsTerminal as _, Write as _};
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use plimsoll_image::source::Progress;
 
+use crate::args::Format;
+
 /// The blobs of an import.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Transfer {
+    format: Format,
     current: Option<ProgressBar>,
 }
 
 impl Transfer {
+    pub(crate) fn new(format: Format) -> Transfer {
+        Transfer { format, current: None }
+    }
+
     pub(crate) fn show(&mut self, event: Progress<'_>) {
         match event {
             Progress::Present(_) => {}
             Progress::Begin(descriptor) => {
                 self.finish();
-                self.current = Some(bar(&format!("import {}", descriptor.digest.short()), descriptor.size));
+                let name = format!("import {}", descriptor.digest.short());
+                self.current = Some(bar(self.format, &name, descriptor.size));
             }
             Progress::Bytes(count) => {
                 if let Some(bar) = &self.current {
@@ -36,7 +45,10 @@ impl Transfer {
 }
 
 /// A bar for `size` bytes of work called `name`; off a terminal one line at its start.
-pub(crate) fn bar(name: &str, size: u64) -> ProgressBar {
+pub(crate) fn bar(format: Format, name: &str, size: u64) -> ProgressBar {
+    if format == Format::Json {
+        return ProgressBar::hidden();
+    }
     if !std::io::stderr().is_terminal() {
         // What small work there is does not need a line.
         if size >= 1 << 20 {

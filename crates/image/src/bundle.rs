@@ -10,6 +10,7 @@
 //! # References
 //! - [conversion.md](https://github.com/opencontainers/image-spec/blob/v1.1.1/conversion.md)
 
+mod added;
 mod annotations;
 mod user;
 mod volume;
@@ -25,6 +26,7 @@ use plimsoll_spec::runtime::{
 
 use crate::{Error, Kind, Result};
 
+pub use added::{Added, added};
 pub use volume::Volume;
 
 /// Microseconds over which a share of the processors is measured out.
@@ -94,6 +96,17 @@ pub struct Rootless {
     pub uids: Vec<IdMapping>,
     /// Group ids, id 0 inside among them.
     pub gids: Vec<IdMapping>,
+    /// Namespaces that exist and have these ids, in place of new ones.
+    pub joined: Option<Joined>,
+}
+
+/// Namespaces that a container joins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// Path of the user namespace.
+    pub user: String,
+    /// Path of a mount namespace that it owns and in which the root file system is mounted.
+    pub mount: String,
 }
 
 /// The runtime configuration of a container of `image` whose root file system is `rootfs`, to be written
@@ -119,11 +132,27 @@ pub fn config(image: &ImageConfig, rootfs: BorrowedFd<'_>, overrides: &Overrides
     Ok(config)
 }
 
+/// The group of terminals on most distributions, to which the default configuration gives them.
+const TTY: u32 = 5;
+
 fn in_user_namespace(config: Config, rootless: &Rootless) -> Config {
     let mut config = defaults::rootless(config, 0, 0);
+    if mapped(&rootless.gids, TTY) {
+        let terminals = config.mounts.iter_mut().filter(|mount| mount.destination == "/dev/pts");
+        terminals.for_each(|mount| mount.options.push(format!("gid={TTY}")));
+    }
     let linux = config.linux.get_or_insert_default();
     linux.uid_mappings.clone_from(&rootless.uids);
     linux.gid_mappings.clone_from(&rootless.gids);
+    if let Some(Joined { user, mount }) = &rootless.joined {
+        for namespace in &mut linux.namespaces {
+            match namespace.kind {
+                NamespaceKind::User => namespace.path = Some(user.clone()),
+                NamespaceKind::Mount => namespace.path = Some(mount.clone()),
+                _ => {}
+            }
+        }
+    }
     config
 }
 
@@ -131,13 +160,13 @@ fn process(execution: &ExecutionConfig, rootfs: BorrowedFd<'_>, overrides: &Over
     let wanted = overrides.user.as_deref().or(execution.user.as_deref()).unwrap_or("");
     let mut account = user::resolve(rootfs, wanted)?;
     if let Some(rootless) = &overrides.rootless {
-        fit(&mut account.user, rootless)?;
+        fit(&mut account.user, &rootless.uids, &rootless.gids)?;
     }
     Ok(Process {
         terminal: overrides.terminal,
         args: args(execution, overrides)?,
         env: env(execution, overrides, &account.home)?,
-        cwd: workdir(execution, overrides),
+        cwd: absolute(overrides.workdir.as_deref().or(execution.working_dir.as_deref()).unwrap_or("")),
         user: account.user,
         capabilities: Some(capabilities(&overrides.cap_add, &overrides.cap_drop)?),
         no_new_privileges: overrides.no_new_privileges,
@@ -158,18 +187,30 @@ fn args(execution: &ExecutionConfig, overrides: &Overrides) -> Result<Vec<String
     }
 }
 
-fn workdir(execution: &ExecutionConfig, overrides: &Overrides) -> String {
-    match overrides.workdir.as_deref().or(execution.working_dir.as_deref()).unwrap_or("") {
-        absolute if absolute.starts_with('/') => absolute.to_owned(),
+fn absolute(workdir: &str) -> String {
+    match workdir.starts_with('/') {
+        true => workdir.to_owned(),
         // A runtime demands an absolute one, and from where else would it start.
-        relative => format!("/{relative}"),
+        false => format!("/{workdir}"),
     }
 }
 
 /// The image's environment as it is, then what was asked for, then what a shell cannot do without.
 fn env(execution: &ExecutionConfig, overrides: &Overrides, home: &str) -> Result<Vec<String>> {
     let mut env = execution.env.clone();
-    for variable in &overrides.env {
+    set(&mut env, &overrides.env)?;
+    let hostname = overrides.hostname.as_ref().map(|hostname| format!("HOSTNAME={hostname}"));
+    let term = overrides.terminal.then(|| "TERM=xterm".to_owned());
+    let wanted = [Some(defaults::PATH.to_owned()), hostname, term, Some(format!("HOME={home}"))];
+    for variable in wanted.into_iter().flatten() {
+        add(&mut env, variable);
+    }
+    Ok(env)
+}
+
+/// Applies `changes`: `NAME=value` sets, `NAME` alone removes.
+fn set(env: &mut Vec<String>, changes: &[String]) -> Result<()> {
+    for variable in changes {
         let (name, value) = variable.split_once('=').map_or((variable.as_str(), None), |(n, v)| (n, Some(v)));
         if name.is_empty() || variable.contains('\0') {
             return Err(Error::new(Kind::Invalid, format!("invalid environment variable {variable:?}")));
@@ -181,15 +222,14 @@ fn env(execution: &ExecutionConfig, overrides: &Overrides, home: &str) -> Result
             (_, None) => env.retain(|other| self::name(other) != name),
         }
     }
-    let hostname = overrides.hostname.as_ref().map(|hostname| format!("HOSTNAME={hostname}"));
-    let term = overrides.terminal.then(|| "TERM=xterm".to_owned());
-    let wanted = [Some(defaults::PATH.to_owned()), hostname, term, Some(format!("HOME={home}"))];
-    for variable in wanted.into_iter().flatten() {
-        if !env.iter().any(|other| name(other) == name(&variable)) {
-            env.push(variable);
-        }
+    Ok(())
+}
+
+/// Adds `variable` unless there is one of its name.
+fn add(env: &mut Vec<String>, variable: String) {
+    if !env.iter().any(|other| name(other) == name(&variable)) {
+        env.push(variable);
     }
-    Ok(env)
 }
 
 fn name(variable: &str) -> &str {
@@ -197,21 +237,22 @@ fn name(variable: &str) -> &str {
 }
 
 /// Refuses ids that have no mapping, and drops groups where the kernel does not let them be set.
-fn fit(user: &mut User, rootless: &Rootless) -> Result<()> {
-    let mapped = |mappings: &[IdMapping], id: u32| {
-        mappings
-            .iter()
-            .any(|mapping| id.checked_sub(mapping.container_id).is_some_and(|offset| offset < mapping.size))
-    };
-    for (kind, mappings, id) in [("user", &rootless.uids, user.uid), ("group", &rootless.gids, user.gid)] {
+fn fit(user: &mut User, uids: &[IdMapping], gids: &[IdMapping]) -> Result<()> {
+    for (kind, mappings, id) in [("user", uids, user.uid), ("group", gids, user.gid)] {
         if !mapped(mappings, id) {
             let context = format!("{kind} id {id} is not mapped in the user namespace");
             return Err(Error::new(Kind::Invalid, context));
         }
     }
-    let single = rootless.gids.iter().map(|mapping| u64::from(mapping.size)).sum::<u64>() <= 1;
-    user.additional_gids.retain(|&gid| !single && mapped(&rootless.gids, gid));
+    let single = gids.iter().map(|mapping| u64::from(mapping.size)).sum::<u64>() <= 1;
+    user.additional_gids.retain(|&gid| !single && mapped(gids, gid));
     Ok(())
+}
+
+fn mapped(mappings: &[IdMapping], id: u32) -> bool {
+    mappings
+        .iter()
+        .any(|mapping| id.checked_sub(mapping.container_id).is_some_and(|offset| offset < mapping.size))
 }
 
 /// Docker's capabilities with `add` and without `drop`, the latter first.

@@ -18,6 +18,7 @@ mod record;
 mod unpack;
 
 use std::collections::HashSet;
+use std::ffi::CStr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 
@@ -42,7 +43,8 @@ const ID_LIMIT: usize = 255;
 /// How a container gets its tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Layers are unpacked once and stacked by the kernel. Needs CAP_SYS_ADMIN in the first user namespace.
+    /// Layers are unpacked once and stacked by the kernel. Needs CAP_SYS_ADMIN in the user namespace that owns
+    /// the mount namespace; below the first user namespace also Linux 5.11 and attributes of users.
     Overlay,
     /// Every container has a copy of its own. Needs nothing.
     Plain,
@@ -131,23 +133,33 @@ impl Store {
         Ok(same.then_some(snapshot))
     }
 
+    /// The trees that nobody holds, each held by this process now; none while somebody uses the store, who may
+    /// be about to hold one.
+    ///
+    /// # Errors
+    /// As [`Store::snapshot`].
+    pub fn abandoned(&self) -> Result<Vec<Snapshot<'_>>> {
+        let Some(_alone) = self.try_exclusive()? else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for id in self.snapshots()? {
+            // One that is damaged is no reason to leave the others.
+            found.extend(self.take_over(&id).ok().flatten());
+        }
+        Ok(found)
+    }
+
     /// What suits this host and the file system of the store: [`Mode::Overlay`] where a trial mount works,
     /// which the caller's mount namespace sees for a moment.
     ///
     /// # Errors
     /// [`Kind::Io`] or [`Kind::NoSpace`] where the store cannot be written to.
     pub fn best_mode(&self) -> Result<Mode> {
-        // In a user namespace the attributes that layers need cannot be set.
-        let all_ids = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-        if !all_ids.split_whitespace().eq(["0", "0", "4294967295"]) {
-            return Ok(Mode::Plain);
-        }
         let _lease = self.share()?;
         let staged = Staged::new(self)?;
         let make = |name| tree::make(staged.folder.as_fd(), name, 0o700);
         let (lower, target) = (vec![make("lower")?], make("rootfs")?);
         let overlay = Overlay { lower, upper: make("upper")?, work: make("work")? };
-        if overlay.mount(target.as_fd()).is_err() {
+        if !unpack::can_delete(&overlay.lower[0]) || overlay.mount(target.as_fd()).is_err() {
             return Ok(Mode::Plain);
         }
         overlay::take_off(tree::open(staged.folder.as_fd(), "rootfs")?.as_fd())?;
@@ -336,10 +348,22 @@ fn open_layer(store: &Store, chain: &Digest) -> Result<OwnedFd> {
     tree::open(folder.as_fd(), chain.encoded())
 }
 
+/// Whether every id of the host is one here, as in the first user namespace and in no other that is of use.
+pub(crate) fn has_all_ids() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+/// The attribute that makes a directory opaque, which a user namespace has in a place of its own.
+pub(crate) fn opaque() -> &'static CStr {
+    if has_all_ids() { c"trusted.overlay.opaque" } else { c"user.overlay.opaque" }
+}
+
 fn check_id(id: &str) -> Result<()> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.+-".contains(&byte);
     if !id.is_empty() && id.len() <= ID_LIMIT && id.bytes().all(plain) && !id.starts_with('.') {
         return Ok(());
     }
-    Err(Error::new(Kind::Invalid, format!("invalid container id {id:?}")))
+    let rule = "letters, digits and _.+-, the first no dot";
+    Err(Error::new(Kind::Invalid, format!("invalid container id {id:?}; it takes {rule}")))
 }

@@ -48,7 +48,8 @@ pub struct Lease(#[expect(dead_code, reason = "the lock lasts as long as its des
 
 impl Store {
     /// Opens the store at `path` and makes it where there is none. Removes what killed processes left
-    /// behind, unless another process uses the store.
+    /// behind, unless another process uses the store, or what is left belongs to others: see
+    /// [`Store::clear`].
     ///
     /// # Errors
     /// [`crate::Kind::Io`] where the directory cannot be made or read.
@@ -62,10 +63,23 @@ impl Store {
         for name in ["blobs", "ingest", "snapshots"] {
             tree::make(store.root(), name, 0o700)?;
         }
-        if let Some(_alone) = store.try_exclusive()? {
-            store.remove_remains()?;
+        match store.clear() {
+            Err(e) if e.is_errno(Errno::ACCESS) || e.is_errno(Errno::PERM) => {}
+            cleared => cleared?,
         }
         Ok(store)
+    }
+
+    /// Removes what killed processes left behind, unless another process uses the store. Trees that were
+    /// written in a user namespace can be removed by root of one with the same mapping only.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Io`] for what cannot be removed.
+    pub fn clear(&self) -> Result<()> {
+        match self.try_exclusive()? {
+            Some(_alone) => self.remove_remains(),
+            None => Ok(()),
+        }
     }
 
     /// Where the store is, as it was opened.
@@ -91,7 +105,7 @@ impl Store {
         self.lock("lock", FlockOperation::LockExclusive)
     }
 
-    fn try_exclusive(&self) -> Result<Option<OwnedFd>> {
+    pub(crate) fn try_exclusive(&self) -> Result<Option<OwnedFd>> {
         match self.lock("lock", FlockOperation::NonBlockingLockExclusive) {
             Err(e) if e.is_errno(Errno::WOULDBLOCK) => Ok(None),
             lock => lock.map(Some),

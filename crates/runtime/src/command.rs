@@ -200,6 +200,9 @@ const GLOBAL: &[Flag] = &[
 
 const HELP: Flag = switch(&["help", "h"], "show this help");
 
+/// Set by a caller that reads the log and words failures itself, where the container shares its standard error.
+const LOG_ONLY: &str = "PLIMSOLL_LOG_ONLY";
+
 /// Runs the whole command line.
 pub(crate) fn run(args: &[OsString]) -> ExitCode {
     let mut log = log::Log::default();
@@ -207,9 +210,11 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
         Ok(code) => code,
         Err((error, code)) => {
             let line = error.chain();
-            log.error(&line);
-            // Nobody can be told when standard error is closed.
-            let _ = writeln!(std::io::stderr(), "plimsoll-runtime: {line}");
+            let logged = log.error(&line);
+            if !(logged && std::env::var_os(LOG_ONLY).is_some()) {
+                // Nobody can be told when standard error is closed.
+                let _ = writeln!(std::io::stderr(), "plimsoll-runtime: {line}");
+            }
             ExitCode::from(code)
         }
     }

@@ -118,6 +118,29 @@ pub fn fork(_: SingleThreaded, flags: CloneFlags, cgroup: Option<BorrowedFd<'_>>
     }
 }
 
+/// Forks by the C library's fork(3), which keeps its own records right: unlike the child of [`fork`], this one
+/// may go on as a whole program, with an allocator and threads of its own.
+///
+/// # Errors
+/// What the kernel says.
+///
+/// # References
+/// - [fork(2)](https://man7.org/linux/man-pages/man2/fork.2.html)
+pub fn fork_program(_: SingleThreaded) -> Result<Forked> {
+    // SAFETY: fork asks that the child of a process with threads stay with async-signal-safe functions; the
+    // token says that there is one thread.
+    match unsafe { libc::fork() } {
+        -1 => Err(last_errno()),
+        0 => Ok(Forked::Child),
+        pid => {
+            let child = rustix::process::Pid::from_raw(pid).ok_or(Errno::SRCH)?;
+            // Nobody else waits for the child, so its number cannot be another's yet.
+            let pidfd = rustix::process::pidfd_open(child, rustix::process::PidfdFlags::empty())?;
+            Ok(Forked::Parent { pid, pidfd })
+        }
+    }
+}
+
 /// Arguments or environment of a program, as the kernel wants them, made before a fork.
 #[derive(Debug)]
 pub struct CStrArray {

@@ -1,15 +1,21 @@
 //! From what was typed to what the bundle is made of.
 
 use anyhow::{Context as _, Result, bail};
-use plimsoll_image::bundle::{Network, Overrides, Rootless, Volume};
+use plimsoll_image::bundle::{Network, Overrides, Volume};
 use plimsoll_spec::json;
-use plimsoll_spec::runtime::{IdMapping, Seccomp, seccomp_profile};
+use plimsoll_spec::runtime::{Seccomp, seccomp_profile};
 
 use crate::args::{self, ContainerOptions};
+use crate::context::Context;
 
-/// The overrides that `options` and the command line `args` mean for container `name`.
-pub(super) fn overrides(name: &str, options: &ContainerOptions, args: &[String]) -> Result<Overrides> {
-    let user = rustix::process::geteuid();
+/// The overrides that `options` and the command line `args` mean for container `name` of this user.
+pub(super) fn overrides(
+    context: &Context,
+    name: &str,
+    options: &ContainerOptions,
+    args: &[String],
+) -> Result<Overrides> {
+    let rootless = &context.trees().rootless;
     let security = security(options)?;
     Ok(Overrides {
         entrypoint: options.entrypoint.as_ref().map(|program| match program.as_str() {
@@ -20,7 +26,7 @@ pub(super) fn overrides(name: &str, options: &ContainerOptions, args: &[String])
         env: options.env.iter().filter_map(|entry| variable(entry)).collect(),
         user: options.user.clone(),
         workdir: options.workdir.clone(),
-        volumes: options.volume.iter().map(|text| Volume::parse(text)).collect::<Result<_, _>>()?,
+        volumes: options.volume.iter().map(|text| volume(text)).collect::<Result<_>>()?,
         terminal: options.tty,
         memory: options.memory,
         milli_cpus: options.cpus,
@@ -35,23 +41,22 @@ pub(super) fn overrides(name: &str, options: &ContainerOptions, args: &[String])
             args::Network::None => Network::None,
         },
         hostname: options.hostname.clone().or_else(|| Some(name.chars().take(63).collect())),
-        cgroups_path: user.is_root().then(|| format!("/plimsoll/{name}")),
+        cgroups_path: rootless.is_none().then(|| format!("/plimsoll/{name}")),
         cgroup_namespace: std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
-        rootless: (!user.is_root()).then(|| Rootless {
-            uids: vec![only(user.as_raw())],
-            gids: vec![only(rustix::process::getegid().as_raw())],
-        }),
+        rootless: rootless.clone(),
         annotations: Vec::new(),
     })
 }
 
-/// The one id that an ordinary user may map without help.
-fn only(id: u32) -> IdMapping {
-    IdMapping { container_id: 0, host_id: id, size: 1, ..IdMapping::default() }
+/// The volume that `text` means; what is wrong with it is said before any work is done for it.
+fn volume(text: &str) -> Result<Volume> {
+    let volume = Volume::parse(text)?;
+    volume.check()?;
+    Ok(volume)
 }
 
 /// `NAME=value` as it is; `NAME` with the value it has here, or not at all.
-fn variable(entry: &str) -> Option<String> {
+pub(super) fn variable(entry: &str) -> Option<String> {
     match entry.contains('=') {
         true => Some(entry.to_owned()),
         false => std::env::var(entry).ok().map(|value| format!("{entry}={value}")),

@@ -9,7 +9,7 @@ use plimsoll_spec::json::{self, Value};
 use crate::args::{Format, Ps};
 use crate::container::Container;
 use crate::context::Context;
-use crate::output::{object, print, print_json, print_table, text};
+use crate::output::{object, print_json, print_names, print_table, text};
 
 use super::{must, remains};
 
@@ -28,11 +28,9 @@ pub(super) fn ps(context: &Context, verb: &Ps) -> Result<ExitCode> {
         }
     }
     if verb.listing.quiet {
-        return print(
-            &shown.iter().map(|(container, _)| format!("{}\n", container.name)).collect::<String>(),
-        );
+        return print_names(context.format, shown.iter().map(|(container, _)| &container.name));
     }
-    match verb.listing.format {
+    match context.format {
         Format::Json => {
             print_json(&Value::Array(shown.iter().map(|(c, status)| as_json(c, status)).collect()))
         }

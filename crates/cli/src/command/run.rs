@@ -8,6 +8,7 @@ use std::process::{Child, Command as Process, ExitCode, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use plimsoll_image::bundle::Overrides;
 use plimsoll_image::layer::Limits;
 use plimsoll_image::snapshot::{Options, Snapshot};
 use plimsoll_image::{Image, Kind};
@@ -20,9 +21,10 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode as Permissions, OFlags};
 use rustix::io::Errno;
 
-use crate::args::{ContainerOptions, Run};
+use crate::args::{ContainerOptions, Format, Run};
 use crate::container::Container;
 use crate::context::Context;
+use crate::output::Failure;
 use crate::progress::bar;
 
 use super::{options, remains};
@@ -30,72 +32,94 @@ use super::{options, remains};
 const MS_SLAVE: u64 = 1 << 19;
 
 pub(super) fn run(context: &Context, verb: &Run) -> Result<ExitCode> {
-    if verb.options.tty && !rustix::termios::isatty(rustix::stdio::stdin()) {
-        bail!("-t needs a terminal, and standard input is none");
-    }
+    check_terminal(verb.options.tty)?;
     remains::of_the_killed(context)?;
     let name = verb.name.clone().map_or_else(random_name, Ok)?;
+    // Before any work is done for it.
+    context.runtime()?;
+    let mut overrides = options::overrides(context, &name, &verb.options, &verb.args)?;
+    if let Some(rootless) = overrides.rootless.as_mut().filter(|_| context.joins()) {
+        rootless.joined = context.trees().joined();
+    }
+    // From the making of the snapshot until it is held here, nobody takes it for abandoned.
     let lease = context.store.share()?;
-    let image = context.image(&verb.image, verb.options.platform.as_deref())?;
-    let snapshot = prepare(context, &name, &image)?;
-    let status = start(context, verb, &name, &image, &snapshot, lease);
+    context.mount_tree(|context| make(context, verb, &name, &overrides).map(|()| Value::Null))?;
+    let snapshot = context.store.take_over(&name)?.context("hold the container: somebody else does")?;
+    drop(lease);
+    let status = start(context, verb, &snapshot.bundle(), &name);
     let remove = verb.rm || status.is_err();
-    let ended = status.and_then(|code| note(&snapshot, code).map(|()| code));
-    let removed = if remove { remains::remove(context, &name, snapshot) } else { Ok(()) };
+    let ended = status.and_then(|ended| note(&snapshot, &ended).map(|()| ended));
+    let removed = if remove { remains::remove(context, snapshot) } else { Ok(()) };
     // Why it failed matters more than what that has left.
-    ended.and_then(|code| removed.map(|()| ExitCode::from(code)))
+    ended.and_then(|ended| removed.map(|()| ended))?.exit(context.format)
 }
 
-fn start(
-    context: &Context,
-    verb: &Run,
-    name: &str,
-    image: &Image,
-    snapshot: &Snapshot<'_>,
-    lease: plimsoll_image::Lease,
-) -> Result<u8> {
+pub(super) fn check_terminal(wanted: bool) -> Result<()> {
+    if wanted && !rustix::termios::isatty(rustix::stdio::stdin()) {
+        bail!("-t needs a terminal, and standard input is none");
+    }
+    Ok(())
+}
+
+fn remove_snapshot(snapshot: Snapshot<'_>) -> Result<()> {
+    match snapshot.remove() {
+        // `rm --force` was faster.
+        Err(e) if e.kind() == Kind::NotFound => Ok(()),
+        removed => Ok(removed?),
+    }
+}
+
+/// Makes the bundle of container `name`, whole or not at all.
+fn make(context: &Context, verb: &Run, name: &str, overrides: &Overrides) -> Result<()> {
+    let lease = context.store.share()?;
+    let image = context.image(&verb.image, verb.options.platform.as_deref())?;
+    let snapshot = prepare(context, name, &image)?;
+    let filled = fill(verb, &image, overrides, &snapshot);
+    drop(lease);
+    let removed = if filled.is_err() { remove_snapshot(snapshot) } else { Ok(()) };
+    // Why it failed matters more than what that has left.
+    filled.and(removed)
+}
+
+fn fill(verb: &Run, image: &Image, overrides: &Overrides, snapshot: &Snapshot<'_>) -> Result<()> {
     snapshot.mount()?;
-    let config = configure(name, image, &verb.options, &verb.args, snapshot.open_rootfs()?.as_fd())?;
+    let rootfs = snapshot.open_rootfs()?;
+    let config = configure(image, &verb.options, overrides, rootfs.as_fd())?;
     let bundle = snapshot.bundle();
     write_config(&bundle, &config)?;
     let process = config.process.unwrap_or_default();
-    let digest = image.descriptor.digest.to_string();
     let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let container = Container {
         format: 1,
-        name: name.to_owned(),
+        name: snapshot.id().to_owned(),
         image: verb.image.clone(),
-        digest,
+        digest: image.descriptor.digest.to_string(),
         command: process.args,
         created,
         remove: verb.rm,
         ..Container::default()
     };
-    container.write(&bundle)?;
-    drop(lease);
-    let log = bundle.join("runtime.log");
-    let mut runtime = context.runtime()?;
-    runtime
-        .args(["--log-format", "json", "--log"])
-        .arg(&log)
-        .args(["run", "--bundle"])
-        .arg(&bundle)
-        .arg(name);
-    let code = foreground(&mut runtime, verb.interactive || verb.options.tty)?;
-    Ok(failure(&log).unwrap_or(code))
+    container.write(&bundle)
 }
 
-/// The configuration of container `name`, with the filter that suits its capabilities.
+fn start(context: &Context, verb: &Run, bundle: &Path, name: &str) -> Result<Ended> {
+    let log = bundle.join("runtime.log");
+    let mut runtime = context.runtime()?;
+    log_to(&mut runtime, context.format, &log);
+    runtime.args(["run", "--bundle"]).arg(bundle).arg(name);
+    let code = foreground(&mut runtime, verb.interactive || verb.options.tty)?;
+    Ok(Ended::of(code, &log))
+}
+
+/// The configuration of a container, with the filter that suits its capabilities.
 pub(super) fn configure(
-    name: &str,
     image: &Image,
     options: &ContainerOptions,
-    args: &[String],
+    overrides: &Overrides,
     rootfs: std::os::fd::BorrowedFd<'_>,
 ) -> Result<Config> {
-    let overrides = options::overrides(name, options, args)?;
     let mut config =
-        plimsoll_image::bundle::config(&image.config, rootfs, &overrides).context("make the bundle")?;
+        plimsoll_image::bundle::config(&image.config, rootfs, overrides).context("make the bundle")?;
     let sets = config.process.as_ref().and_then(|process| process.capabilities.clone()).unwrap_or_default();
     let capabilities: Vec<&str> = sets.bounding.iter().map(String::as_str).collect();
     config.linux.get_or_insert_default().seccomp = options::seccomp(options, &capabilities)?;
@@ -108,8 +132,8 @@ pub(super) fn write_config(bundle: &Path, config: &Config) -> Result<()> {
 }
 
 fn prepare<'a>(context: &'a Context, name: &str, image: &Image) -> Result<Snapshot<'a>> {
-    with_progress(image, |options| {
-        let mode = context.store.best_mode()?;
+    with_progress(context, image, |options| {
+        let mode = context.mode()?;
         match context.store.prepare(name, image, mode, options) {
             Err(e) if e.kind() == Kind::Exists => Err(anyhow!(
                 "the name {name:?} is in use; choose another, or remove that container with `plimsoll rm {name}`"
@@ -121,7 +145,12 @@ fn prepare<'a>(context: &'a Context, name: &str, image: &Image) -> Result<Snapsh
 
 /// Does `work` with a bar over the layers of `image` that are read meanwhile. A signal that asks this process to
 /// end is obeyed by ending the work, which then leaves nothing.
-pub(super) fn with_progress<T>(image: &Image, work: impl FnOnce(&Options<'_>) -> Result<T>) -> Result<T> {
+pub(super) fn with_progress<T>(
+    context: &Context,
+    image: &Image,
+    work: impl FnOnce(&Options<'_>) -> Result<T>,
+) -> Result<T> {
+    let format = context.format;
     let size = image.layers.iter().map(|layer| layer.descriptor.size).sum();
     // Only once something is read: layers that are there already take no time.
     let started = std::sync::OnceLock::new();
@@ -129,7 +158,7 @@ pub(super) fn with_progress<T>(image: &Image, work: impl FnOnce(&Options<'_>) ->
     let done = work(&Options {
         limits: Limits::DEFAULT,
         progress: &|count| {
-            started.get_or_init(|| bar("unpack", size)).inc(count);
+            started.get_or_init(|| bar(format, "unpack", size)).inc(count);
             match signal::next(&signals)? {
                 None => Ok(()),
                 Some(number) => Err(std::io::Error::other(format!("ended by signal {number}"))),
@@ -158,13 +187,13 @@ fn random_name() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn note(snapshot: &Snapshot<'_>, code: u8) -> Result<()> {
+fn note(snapshot: &Snapshot<'_>, ended: &Ended) -> Result<()> {
     let bundle = snapshot.bundle();
     if !bundle.exists() {
         return Ok(());
     }
     let mut container = Container::read(&bundle)?;
-    container.exit_code = Some(code);
+    container.exit_code = Some(ended.code);
     container.write(&bundle)
 }
 
@@ -211,14 +240,50 @@ fn wait(mut child: Child, signals: &std::os::fd::OwnedFd) -> Result<u8> {
     }
 }
 
-/// The exit code for what the runtime wrote in its log, if it failed itself; it has told the user already.
-fn failure(log: &Path) -> Option<u8> {
+/// How a command of the runtime ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    code: u8,
+    /// What the runtime says, where it was not the container that ended but the runtime that failed.
+    failure: Option<String>,
+}
+
+impl Ended {
+    /// A runtime that exited with `code` and wrote its failures, if any, to `log`.
+    pub(super) fn of(code: u8, log: &Path) -> Ended {
+        match failure(log) {
+            Some(message) => Ended { code: code_of(&message), failure: Some(message) },
+            None => Ended { code, failure: None },
+        }
+    }
+
+    /// The exit code of this tool. A failure is told here where the runtime was asked to leave that to us.
+    pub(super) fn exit(self, format: Format) -> Result<ExitCode> {
+        match self.failure {
+            Some(message) if format == Format::Json => Err(Failure { message, code: self.code }.into()),
+            _ => Ok(ExitCode::from(self.code)),
+        }
+    }
+}
+
+/// Lets `runtime` log its failures to `log`, and nowhere else where they are to be printed as `format` has it.
+pub(super) fn log_to(runtime: &mut Process, format: Format, log: &Path) {
+    runtime.args(["--log-format", "json", "--log"]).arg(log);
+    if format == Format::Json {
+        runtime.env("PLIMSOLL_LOG_ONLY", "1");
+    }
+}
+
+/// What the runtime wrote in its log, if it failed itself.
+fn failure(log: &Path) -> Option<String> {
     let text = std::fs::read(log).ok()?;
     let line = text.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty())?;
-    let Ok(Value::Object(entry)) = json::from_slice::<Value>(line) else { return Some(125) };
-    match entry.get("msg") {
-        Some(Value::String(message)) => Some(code_of(message)),
-        _ => Some(125),
+    match json::from_slice::<Value>(line) {
+        Ok(Value::Object(mut entry)) => match entry.remove("msg") {
+            Some(Value::String(message)) => Some(message),
+            _ => Some("the runtime failed and did not log why".to_owned()),
+        },
+        _ => Some(String::from_utf8_lossy(line).into_owned()),
     }
 }
 

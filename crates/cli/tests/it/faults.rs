@@ -69,14 +69,32 @@ fn a_blob_that_rots_in_the_store() {
 fn what_is_not_there() {
     let Some(sandbox) = Sandbox::busybox() else { return };
     let rows: [(&[&str], &str); 8] = [
-        (&["run", "--rm", "absent", "true"], "find image \"absent\""),
+        (
+            &["run", "--rm", "absent", "true"],
+            "plimsoll: there is no image \"absent\"; `plimsoll images` lists what there is, `plimsoll import` brings more",
+        ),
         (&["run", "--rm", "oci:/nonexistent:x", "true"], "/nonexistent"),
         (&["import", "busybox"], "is no source"),
-        (&["exec", "absent", "true"], "container \"absent\" has no snapshot"),
-        (&["kill", "absent"], "container \"absent\" has no snapshot"),
-        (&["rm", "absent"], "container \"absent\" has no snapshot"),
-        (&["rmi", "absent"], "no image is called \"absent\""),
-        (&["inspect", "absent"], "find a container or an image called \"absent\""),
+        (
+            &["exec", "absent", "true"],
+            "plimsoll: there is no container \"absent\"; `plimsoll ps --all` lists what there is",
+        ),
+        (
+            &["kill", "absent"],
+            "plimsoll: there is no container \"absent\"; `plimsoll ps --all` lists what there is",
+        ),
+        (
+            &["rm", "absent"],
+            "plimsoll: there is no container \"absent\"; `plimsoll ps --all` lists what there is",
+        ),
+        (
+            &["rmi", "absent"],
+            "plimsoll: there is no image \"absent\"; `plimsoll images` lists what there is, `plimsoll import` brings more",
+        ),
+        (
+            &["inspect", "absent"],
+            "plimsoll: there is no container and no image \"absent\"; `plimsoll ps --all` and `plimsoll images` list what there is",
+        ),
     ];
     for (args, want) in rows {
         let said = sandbox.fails(args, 125);

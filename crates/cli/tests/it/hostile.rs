@@ -248,12 +248,15 @@ fn users_are_those_of_the_image() {
     let passwd = canary(&sandbox).join("passwd");
     let up = format!("../../../../../../../../../../..{}", passwd.display());
     let rows = [
-        (vec![entry("etc", b'5', "", b"")], "the image has no user \"victim\""),
+        (vec![entry("etc", b'5', "", b"")], "the container's /etc/passwd has no user \"victim\""),
         (
             vec![pax("linkpath", passwd.to_str().unwrap()), entry("etc/passwd", b'2', "-", b"")],
-            "the image has no user \"victim\"",
+            "the container's /etc/passwd has no user \"victim\"",
         ),
-        (vec![pax("linkpath", &up), entry("etc/passwd", b'2', "-", b"")], "the image has no user \"victim\""),
+        (
+            vec![pax("linkpath", &up), entry("etc/passwd", b'2', "-", b"")],
+            "the container's /etc/passwd has no user \"victim\"",
+        ),
         (vec![entry("etc/passwd", b'6', "", b"")], "/etc/passwd of the image is no regular file"),
         (vec![entry("etc/passwd", b'5', "", b"")], "/etc/passwd of the image is no regular file"),
     ];

@@ -5,7 +5,9 @@ mod debian;
 mod faults;
 mod hostile;
 mod images;
+mod json;
 mod killed;
+mod rootless;
 mod run;
 mod trees;
 

@@ -74,7 +74,8 @@ pub(super) fn resolve(rootfs: BorrowedFd<'_>, wanted: &str) -> Result<Account> {
 }
 
 fn unknown(kind: &str, name: &str) -> Error {
-    Error::new(Kind::NotFound, format!("the image has no {kind} {name:?}"))
+    let file = if kind == "user" { "/etc/passwd" } else { "/etc/group" };
+    Error::new(Kind::NotFound, format!("the container's {file} has no {kind} {name:?}"))
 }
 
 /// The number that `text` is, if it is of digits alone. The highest one stands for "none" in the kernel.

@@ -35,7 +35,9 @@ impl Volume {
             return Err(invalid("the destination is no absolute path"));
         }
         if !source.starts_with(['/', '.']) {
-            return Err(invalid("the source is no path, and volumes with names are not kept here"));
+            return Err(invalid(
+                "the source is no path that starts with / or ., and volumes with names are not kept here",
+            ));
         }
         let absolute = std::path::absolute(source).map_err(|e| invalid("no working directory").because(e))?;
         let source = absolute.to_str().ok_or_else(|| invalid("the source is not UTF-8"))?.to_owned();
@@ -60,7 +62,10 @@ impl Volume {
     }
 
     /// Refuses a source that is not there.
-    pub(super) fn check(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`], and [`Kind::Io`] where it cannot be looked for.
+    pub fn check(&self) -> Result<()> {
         let there = Path::new(&self.source).try_exists();
         match there.map_err(|e| Error::io(format!("look for the volume's source {:?}", self.source), e))? {
             true => Ok(()),

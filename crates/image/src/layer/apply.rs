@@ -30,7 +30,8 @@ pub(super) fn entries<R: BufRead>(
     let mut tree = Tree {
         root: Root::from(own),
         mode,
-        privileged: rustix::process::geteuid().is_root(),
+        owns: rustix::process::geteuid().is_root(),
+        privileged: rustix::process::geteuid().is_root() && crate::snapshot::has_all_ids(),
         depth: limits.depth,
         open: Vec::new(),
         here: HashSet::new(),
@@ -64,6 +65,13 @@ fn shown(path: &[u8]) -> String {
     path.escape_ascii().to_string()
 }
 
+/// The kernel calls an owner that the user namespace does not map invalid.
+fn not_owned(entry: &Entry, error: io::Error) -> Error {
+    let unmapped = error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error());
+    let why = if unmapped { ", which this user namespace does not map" } else { "" };
+    Error::io(format!("give it to user {} and group {}{why}", entry.uid, entry.gid), error)
+}
+
 fn refused(why: impl Into<String>) -> Error {
     Error::new(Kind::Entry, why)
 }
@@ -82,6 +90,9 @@ struct Attributes {
 struct Tree {
     root: Root,
     mode: Mode,
+    /// Whether files can be given away: root can, of a user namespace too.
+    owns: bool,
+    /// Whether devices and attributes of root can be made: root of the first user namespace can.
     privileged: bool,
     depth: usize,
     /// Directories opened last, the newest at the end.
@@ -306,7 +317,7 @@ impl Tree {
         if self.inherits_acl(parent) {
             fs::clear_xattrs(&file).map_err(clearing)?;
         }
-        if !self.privileged || inherits || (entry.uid, entry.gid) != (0, 0) {
+        if !self.owns || inherits || (entry.uid, entry.gid) != (0, 0) {
             self.own(&file, entry)?;
         }
         fs::set_mode(&file, entry.mode).map_err(|e| Error::io("set its mode", e))?;
@@ -354,7 +365,7 @@ impl Tree {
             return Err(Error::new(Kind::Unsupported, context));
         }
         if !self.privileged && kind != FileType::Fifo {
-            // An ordinary user can make none; the name is kept, and nobody can mistake it for content.
+            // Nobody else can make one; the name is kept, and nobody can mistake it for content.
             drop(self.make(parent, name, |parent| fs::create_file(parent, name, 0))?);
             return self.describe_name(parent, name, entry);
         }
@@ -370,9 +381,8 @@ impl Tree {
         if self.inherits_acl(parent) {
             fs::clear_name_xattrs(parent, name).map_err(clearing)?;
         }
-        if self.privileged {
-            fs::set_name_owner(parent, name, entry.uid, entry.gid)
-                .map_err(|e| Error::io("set its owner", e))?;
+        if self.owns {
+            fs::set_name_owner(parent, name, entry.uid, entry.gid).map_err(|e| not_owned(entry, e))?;
         }
         self.xattrs(entry, |attribute, value| fs::set_name_xattr(parent, name, attribute, value))?;
         fs::set_name_times(parent, name, entry.modified).map_err(|e| Error::io("set its time", e))
@@ -380,10 +390,10 @@ impl Tree {
 
     /// Gives an open file its owner, which an ordinary user cannot.
     fn own(&self, file: &impl std::os::fd::AsFd, entry: &Entry) -> Result<()> {
-        if !self.privileged {
+        if !self.owns {
             return Ok(());
         }
-        fs::set_owner(file, entry.uid, entry.gid).map_err(|e| Error::io("set its owner", e))
+        fs::set_owner(file, entry.uid, entry.gid).map_err(|e| not_owned(entry, e))
     }
 
     fn xattrs_of(&self, file: &impl std::os::fd::AsFd, entry: &Entry) -> Result<()> {
@@ -470,8 +480,7 @@ impl Tree {
     fn opaque(&mut self, path: &[u8]) -> Result<()> {
         let directory = self.parent(path)?;
         if self.mode == Mode::Overlay {
-            let attribute = if self.privileged { c"trusted.overlay.opaque" } else { c"user.overlay.opaque" };
-            return fs::set_xattr(&*directory, attribute, b"y")
+            return fs::set_xattr(&*directory, crate::snapshot::opaque(), b"y")
                 .map_err(|e| Error::io("make a directory opaque", e));
         }
         self.open.clear();

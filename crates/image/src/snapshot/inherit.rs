@@ -77,7 +77,7 @@ fn hides(layer: &OwnedFd, path: &[u8]) -> Result<bool> {
 }
 
 fn is_opaque(directory: &OwnedFd) -> std::io::Result<bool> {
-    Ok(xattr(directory, c"trusted.overlay.opaque")?.is_some())
+    Ok(xattr(directory, super::opaque())?.is_some())
 }
 
 fn open(parent: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_string, fsmount, fsopen, mount, move_mount, unmount,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, move_mount, unmount,
 };
 
 use crate::{Error, Kind, Result};
@@ -29,6 +29,9 @@ pub(super) struct Overlay {
 
 /// What a layer's own attributes may not bring about, and what would tie a container to its inode numbers.
 const SETTINGS: [(&str, &str); 3] = [("redirect_dir", "nofollow"), ("metacopy", "off"), ("index", "off")];
+
+/// The setting without which the kernel stacks nothing in a user namespace.
+const USER_ATTRIBUTES: &str = "userxattr";
 
 impl Overlay {
     /// Mounts the stack at `target` in the mount namespace of the caller.
@@ -54,6 +57,9 @@ impl Overlay {
         }
         fsconfig_set_string(&context, "upperdir", path(&self.upper))?;
         fsconfig_set_string(&context, "workdir", path(&self.work))?;
+        if !super::has_all_ids() {
+            fsconfig_set_flag(&context, USER_ATTRIBUTES)?;
+        }
         fsconfig_create(&context)?;
         let made = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
@@ -71,6 +77,9 @@ impl Overlay {
         );
         for (key, value) in SETTINGS {
             options.push_str(&format!(",{key}={value}"));
+        }
+        if !super::has_all_ids() {
+            options.push_str(&format!(",{USER_ATTRIBUTES}"));
         }
         if options.len() > OPTIONS_LIMIT {
             let context = format!("mount the layers: this kernel cannot take {}", self.lower.len());

@@ -7,8 +7,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use plimsoll_digest::Digest;
+use plimsoll_sys::fs;
 use plimsoll_sys::fs::copy_xattrs;
-use rustix::fs::{Gid, Mode as Permissions, Timespec, Timestamps, Uid};
+use rustix::fs::{FileType, Gid, Mode as Permissions, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
 use super::inherit::inherit;
@@ -82,6 +83,12 @@ pub(super) fn layers(store: &Store, image: &Image, options: &Options<'_>) -> Res
         below.push(open_layer(store, &layer.chain_id)?);
     }
     Ok(image.layers.iter().map(|layer| layer.chain_id.clone()).collect())
+}
+
+/// Whether deletions of layers can be written down in `folder`, as the kernel reads them from this user.
+pub(super) fn can_delete(folder: &OwnedFd) -> bool {
+    let whiteout = fs::make_node(folder, b"whiteout", FileType::CharacterDevice, 0, (0, 0));
+    whiteout.is_ok() && fs::set_xattr(folder, super::opaque(), b"y").is_ok()
 }
 
 /// Where a layer says nothing of the root, the root is as the layers below leave it.

@@ -112,10 +112,10 @@ fn users_are_those_of_the_root_file_system() {
         assert_eq!(process(r#"{"Cmd":["a"],"User":"alice"}"#, &overrides).user, user, "{wanted}");
     }
     let refused = [
-        ("bob", Kind::NotFound, r#"the image has no user "bob""#),
-        ("-1", Kind::NotFound, r#"the image has no user "-1""#),
-        ("broken", Kind::NotFound, r#"the image has no user "broken""#),
-        ("alice:none", Kind::NotFound, r#"the image has no group "none""#),
+        ("bob", Kind::NotFound, r#"the container's /etc/passwd has no user "bob""#),
+        ("-1", Kind::NotFound, r#"the container's /etc/passwd has no user "-1""#),
+        ("broken", Kind::NotFound, r#"the container's /etc/passwd has no user "broken""#),
+        ("alice:none", Kind::NotFound, r#"the container's /etc/group has no group "none""#),
         ("4294967295", Kind::Invalid, "user id 4294967295 is out of range"),
         ("0:99999999999", Kind::Invalid, "group id 99999999999 is out of range"),
     ];
@@ -211,7 +211,10 @@ fn volumes_are_bind_mounts_that_exist() {
     let refused = [
         ("a", "not SOURCE:DESTINATION[:OPTIONS]"),
         ("/a:b", "the destination is no absolute path"),
-        ("name:/b", "the source is no path, and volumes with names are not kept here"),
+        (
+            "name:/b",
+            "the source is no path that starts with / or ., and volumes with names are not kept here",
+        ),
         ("/a:/b:ro,fast", "unknown option \"fast\""),
     ];
     for (text, why) in refused {
@@ -269,7 +272,7 @@ fn a_user_namespace_maps_every_id_that_is_used() {
     let mapping = |size| vec![IdMapping { container_id: 0, host_id: 1000, size, ..IdMapping::default() }];
     let overrides = |user: &str, size| Overrides {
         user: Some(user.into()),
-        rootless: Some(Rootless { uids: mapping(size), gids: mapping(size) }),
+        rootless: Some(Rootless { uids: mapping(size), gids: mapping(size), joined: None }),
         ..Overrides::default()
     };
     let single = config(r#"{"Cmd":["a"]}"#, &overrides("", 1));

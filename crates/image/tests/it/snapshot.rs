@@ -75,7 +75,10 @@ fn a_plain_tree_is_a_copy() {
     assert_eq!((count(&store, "staging"), count(&store, "layers")), (0, 0));
     assert_eq!(failure(store.snapshot("one")), (Kind::NotFound, r#"container "one" has no snapshot"#.into()));
     for id in ["", ".", "..", "a/b", ".hidden", "a b", &"a".repeat(256)] {
-        let want = (Kind::Invalid, format!("invalid container id {id:?}"));
+        let want = (
+            Kind::Invalid,
+            format!("invalid container id {id:?}; it takes letters, digits and _.+-, the first no dot"),
+        );
         assert_eq!(failure(store.snapshot(id)), want);
         assert_eq!(failure(prepare(&store, id, &image, Mode::Plain)), want);
     }

@@ -32,18 +32,18 @@ impl Log {
         Ok(())
     }
 
-    /// Writes one failure.
-    pub(crate) fn error(&mut self, message: &str) {
-        self.write("error", message);
+    /// Writes one failure; whether it is in the log now.
+    pub(crate) fn error(&mut self, message: &str) -> bool {
+        self.write("error", message)
     }
 
-    /// Writes what went wrong without stopping the command.
-    pub(crate) fn warning(&mut self, message: &str) {
-        self.write("warning", message);
+    /// Writes what went wrong without stopping the command; whether it is in the log now.
+    pub(crate) fn warning(&mut self, message: &str) -> bool {
+        self.write("warning", message)
     }
 
-    fn write(&mut self, level: &str, message: &str) {
-        let Some(file) = &mut self.file else { return };
+    fn write(&mut self, level: &str, message: &str) -> bool {
+        let Some(file) = &mut self.file else { return false };
         let time = crate::state::now();
         let line = if self.json {
             let member = |name: &str, value: &str| (name.to_owned(), Value::String(value.to_owned()));
@@ -55,7 +55,7 @@ impl Log {
         } else {
             format!("time={time:?} level={level} msg={message:?}\n").into_bytes()
         };
-        // Standard error has the message too; a full disk must not hide it.
-        let _ = file.write_all(&line);
+        // Standard error has the message otherwise; a full disk must not hide it.
+        file.write_all(&line).is_ok()
     }
 }

@@ -5,7 +5,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use plimsoll_sys::{capability, process};
-use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, Stat};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use rustix::thread::{Gid, Uid};
 
@@ -202,13 +202,17 @@ pub(crate) fn open_terminal(root: BorrowedFd<'_>) -> rustix::io::Result<(OwnedFd
     Ok((master, slave))
 }
 
-/// Gives the standard streams to the user, so that `/dev/stdout` can be opened again by an ordinary user.
-pub(crate) fn own_streams(plan: &ProcessPlan) {
+/// Gives the standard streams to the user, so that `/dev/stdout` can be opened again by an ordinary user. In a
+/// user namespace files are left out: an ordinary user would lose his own to an id that only the host can undo.
+pub(crate) fn own_streams(plan: &ProcessPlan, in_user_namespace: bool) {
     if plan.uid == 0 {
         return;
     }
     for fd in [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()] {
         let Ok(stat) = rustix::fs::fstat(fd.as_fd()) else { continue };
+        if in_user_namespace && FileType::from_raw_mode(stat.st_mode).is_file() {
+            continue;
+        }
         // /dev/null belongs to everybody; a file system may refuse, and then reopening fails as it always did.
         if stat.st_rdev != rustix::fs::makedev(1, 3) && stat.st_uid != plan.uid {
             let _ = rustix::fs::fchown(fd.as_fd(), Some(Uid::from_raw(plan.uid)), None);

@@ -53,7 +53,7 @@ steps! {
     "allocate the terminal", "from the container's own devpts", terminal;
     "set resource limit", "while privileges still allow to raise them", |exec| child::rlimits(exec.plan);
     "adopt the terminal", "streams are the process's own from here on", adopt_terminal;
-    "give the streams to the user", "before privileges go", |exec| { child::own_streams(exec.plan); Ok(()) };
+    "give the streams to the user", "before privileges go", |exec| { child::own_streams(exec.plan, exec.namespaces.contains(CloneFlags::NEWUSER)); Ok(()) };
     "drop from the bounding set", "needs CAP_SETPCAP", |exec| child::bounding_set(exec.plan);
     "load the privileged filter", "without no_new_privs it takes CAP_SYS_ADMIN, which goes next", |exec| child::filter_with_privilege(exec.plan);
     "become the user", "no privilege is needed after this", |exec| child::user(exec.plan);

@@ -70,7 +70,7 @@ steps! {
     "change the root", "the host's tree is gone after this", |init| pivot::change(init);
     "set resource limit", "while privileges still allow to raise them", |init| child::rlimits(&init.plan.process);
     "adopt the terminal", "streams are the container's own from here on", adopt_terminal;
-    "give the streams to the user", "before privileges go", |init| { child::own_streams(&init.plan.process); Ok(()) };
+    "give the streams to the user", "before privileges go", |init| { child::own_streams(&init.plan.process, init.plan.in_user_namespace()); Ok(()) };
     "drop from the bounding set", "needs CAP_SETPCAP", |init| child::bounding_set(&init.plan.process);
     "change the working directory", "as root first, for a directory that only root may enter", enter_as_root;
     "load the privileged filter", "without no_new_privs it takes CAP_SYS_ADMIN, which goes next", |init| child::filter_with_privilege(&init.plan.process);

@@ -176,7 +176,8 @@ fn make_cgroup(
 ) -> Result<Option<(Hierarchy, Cgroup)>> {
     let path = linux.and_then(|linux| linux.cgroups_path.as_deref());
     let resources = linux.and_then(|linux| linux.resources.as_ref());
-    let context = |e| Error::because(Kind::Environment, "set up the cgroup", e);
+    let whose = if rootless { ", which has to be delegated to an ordinary user" } else { "" };
+    let context = |e| Error::because(Kind::Environment, format!("set up the cgroup{whose}"), e);
     let hierarchy = match found {
         // A host without cgroups runs containers that ask for nothing of them.
         Err(_) if path.is_none() && resources.is_none() => return Ok(None),

@@ -226,3 +226,23 @@ fn a_full_disk() {
         assert_eq!(sandbox.host(), sandbox.before, "{options}: the host has changed");
     }
 }
+
+#[test]
+fn failures_are_left_to_the_log_only_where_there_is_one() {
+    let Some(sandbox) = Sandbox::new("log-only", "true") else { return };
+    let log = sandbox.bundle.path().join("log");
+    let rows: [(&[&str], &str); 2] = [
+        (&["--log-format", "json", "--log", log.to_str().unwrap(), "state", "absent"], ""),
+        (&["state", "absent"], "plimsoll-runtime: container \"absent\" does not exist\n"),
+    ];
+    for (args, want) in rows {
+        let mut command = sandbox.bundle.command(crate::runtime(), args);
+        let output = command.env("PLIMSOLL_LOG_ONLY", "1").output().unwrap();
+        assert_eq!(
+            (String::from_utf8(output.stderr).unwrap().as_str(), output.status.code()),
+            (want, Some(1))
+        );
+    }
+    let logged: Value = serde_json::from_slice(&std::fs::read(log).unwrap()).unwrap();
+    assert_eq!(logged["msg"], "container \"absent\" does not exist");
+}

@@ -49,7 +49,7 @@ fn an_ordinary_user_runs_a_container() {
     let output = as_user(bundle.command(&program, &["run", "rootless"]));
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.starts_with("plimsoll-runtime: set up the cgroup: create cgroup "), "{said}");
+    assert!(said.starts_with("plimsoll-runtime: set up the cgroup, which has to be delegated to an ordinary user: create cgroup "), "{said}");
 
     bundle.config["linux"]["resources"] = json!({});
     bundle.config["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 1}]);
