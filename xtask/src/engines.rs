@@ -48,6 +48,8 @@ struct Engine {
     start: fn(&Place) -> Result<Started>,
     /// Its steps, in lists that engines may share.
     journey: &'static [&'static [Step]],
+    /// What it leaves by itself: mounts below its folder and cgroups below its parent.
+    leaves: &'static [&'static str],
 }
 
 const ENGINES: [&Engine; 4] = [&containerd::ENGINE, &docker::ENGINE, &podman::ENGINE, &buildah::ENGINE];
@@ -111,7 +113,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         None => println!("skipped: control: runc is not in --peers or on PATH"),
     }
     let mut report = Report::default();
-    for engine in ENGINES.iter().filter(|e| options.names.is_empty() || options.names.iter().any(|n| n == e.name)) {
+    for engine in
+        ENGINES.iter().filter(|e| options.names.is_empty() || options.names.iter().any(|n| n == e.name))
+    {
         match lead(engine, &runtimes, options) {
             Ok(column) => report.columns.push(column),
             Err(why) => println!("skipped: {}: {why:#}", engine.name),
@@ -137,7 +141,8 @@ fn lead(engine: &Engine, runtimes: &[Runtime], options: &Options) -> Result<Colu
     for program in engine.programs.iter().chain(&["script", "timeout"]) {
         find_program(program, &options.peers).with_context(|| format!("{program} is not on PATH"))?;
     }
-    let temporary = tempfile::Builder::new().prefix("plimsoll-engines-").tempdir().context("make a folder")?;
+    let temporary =
+        tempfile::Builder::new().prefix("plimsoll-engines-").tempdir().context("make a folder")?;
     let mark = temporary.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
     let before = host::look(temporary.path(), &mark);
     let place = Place {
@@ -159,9 +164,15 @@ fn lead(engine: &Engine, runtimes: &[Runtime], options: &Options) -> Result<Colu
     for daemon in started.daemons {
         drop(daemon);
     }
-    host::clear(&mark);
-    let left = host::look(temporary.path(), &mark).left_since(&before);
-    column.add("leave nothing behind", vec![if left.is_empty() { Verdict::Done } else { Verdict::Failed(left) }]);
+    host::clear(temporary.path(), &mark, engine.leaves);
+    let mut left = host::look(temporary.path(), &mark).left_since(&before);
+    if let Err(why) = temporary.close() {
+        left.push_str(&format!("; the folder: {why}"));
+    }
+    column.add(
+        "leave nothing behind",
+        vec![if left.is_empty() { Verdict::Done } else { Verdict::Failed(left) }],
+    );
     Ok(column)
 }
 

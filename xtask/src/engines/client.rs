@@ -33,7 +33,7 @@ impl Client {
     /// Calls the client with `input` to read.
     pub(super) fn feed(&self, args: &[&str], input: &str) -> Result<Said> {
         let words: Vec<&str> = self.words.iter().map(String::as_str).chain(args.iter().copied()).collect();
-        self.execute(&words, input, &words.join(" "))
+        self.execute(&words, input, &args.join(" "))
     }
 
     /// Calls the client on a terminal of 33 rows and 77 columns, where `input` is typed.
@@ -42,7 +42,10 @@ impl Client {
         let words = self.words.iter().map(String::as_str).chain(args.iter().copied());
         let line: Vec<String> = words.map(quoted).collect();
         let script = format!("stty rows 33 cols 77; exec {}", line.join(" "));
-        self.execute(&["script", "-qec", &script, "/dev/null"], input, &line.join(" "))
+        let mut said = self.execute(&["script", "-qec", &script, "/dev/null"], input, &args.join(" "))?;
+        // The terminal's echo of the end of the input.
+        said.out = said.out.replace("^@", "").replace("^D\u{8}\u{8}", "");
+        Ok(said)
     }
 
     fn execute(&self, words: &[&str], input: &str, shown: &str) -> Result<Said> {
@@ -88,7 +91,13 @@ impl Said {
 
 impl std::fmt::Display for Said {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: printed {:?}", self.shown, self.out)?;
-        if self.err.is_empty() { Ok(()) } else { write!(f, ", said {:?}", self.err.trim()) }
+        write!(f, "{}: printed {:?}", short(&self.shown), short(&self.out))?;
+        if self.err.is_empty() { Ok(()) } else { write!(f, ", said {:?}", short(self.err.trim())) }
     }
+}
+
+/// The start of `text`, which is enough to know it by.
+fn short(text: &str) -> &str {
+    const ENOUGH: usize = 600;
+    text.char_indices().nth(ENOUGH).map_or(text, |(end, _)| &text[..end])
 }

@@ -20,7 +20,12 @@ pub(super) struct Daemon {
 
 impl Daemon {
     /// Starts `command` and waits until `client`, called with `probe`, succeeds.
-    pub(super) fn start(command: &mut Command, dir: &Path, client: &Client, probe: &[&str]) -> Result<Daemon> {
+    pub(super) fn start(
+        command: &mut Command,
+        dir: &Path,
+        client: &Client,
+        probe: &[&str],
+    ) -> Result<Daemon> {
         let name = command.get_program().to_string_lossy().into_owned();
         let name = Path::new(&name).file_name().unwrap_or_default().to_string_lossy().into_owned();
         let log = dir.join(format!("{name}.log"));
@@ -46,7 +51,8 @@ impl Daemon {
     /// The last line of the log that tells of a failure, or the last at all.
     fn last_words(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let grave = |line: &&str| ["level=fatal", "level=error", "failed"].iter().any(|word| line.contains(word));
+        let grave =
+            |line: &&str| ["level=fatal", "level=error", "failed"].iter().any(|word| line.contains(word));
         text.lines().rfind(grave).or(text.lines().last()).unwrap_or("its log is empty").to_owned()
     }
 }

@@ -16,19 +16,24 @@ pub(super) const ENGINE: Engine = Engine {
     programs: &["containerd", "dockerd", "docker"],
     start,
     journey: &[journey::STEPS, STEPS],
+    leaves: &["docker/exec/netns/default"],
 };
 
 fn start(place: &Place) -> Result<Started> {
     let dir = place.dir.join("docker");
     let (containerd, address) = containerd::serve(place, &dir)?;
-    let program = |name: &str| find_program(name, &place.peers).with_context(|| format!("{name} is not on PATH"));
+    let program =
+        |name: &str| find_program(name, &place.peers).with_context(|| format!("{name} is not on PATH"));
     let socket = format!("unix://{}/docker.sock", dir.display());
     let words = [&program("docker")?.display().to_string(), "--host", &socket].map(str::to_owned).to_vec();
     let folder = ("DOCKER_CONFIG".to_owned(), dir.join("client").display().to_string());
     let client = Client { words, env: vec![folder] };
     let path = |name: &str| dir.join(name).display().to_string();
-    let runtimes: serde_json::Map<_, _> =
-        place.runtimes.iter().map(|runtime| (runtime.name.to_owned(), json!({"path": runtime.path}))).collect();
+    let runtimes: serde_json::Map<_, _> = place
+        .runtimes
+        .iter()
+        .map(|runtime| (runtime.name.to_owned(), json!({"path": runtime.path})))
+        .collect();
     // Without its own network nothing of the host's packet filter is touched.
     let config = json!({
         "runtimes": runtimes,
@@ -65,9 +70,11 @@ const STEPS: &[Step] = &[
     Step {
         name: "health checks",
         run: |s| {
-            let flags = ["--health-cmd", "test -e /tmp/well", "--health-interval", "1s", "--health-retries", "1"];
+            let flags =
+                ["--health-cmd", "test -e /tmp/well", "--health-interval", "1s", "--health-retries", "1"];
             background(s, &flags, "exec sleep 1000")?;
-            let health = || s.client.call(&["inspect", "--format", "{{.State.Health.Status}}", journey::ID])?.done();
+            let health =
+                || s.client.call(&["inspect", "--format", "{{.State.Health.Status}}", journey::ID])?.done();
             eventually("unhealthy\n", health)?;
             s.client.call(&["exec", journey::ID, "touch", "/tmp/well"])?.done()?;
             eventually("healthy\n", health)
@@ -77,7 +84,11 @@ const STEPS: &[Step] = &[
         name: "restart policy",
         run: |s| {
             background(s, &["--restart", "on-failure:2"], "echo once; exit 1")?;
-            let count = || s.client.call(&["inspect", "--format", "{{.RestartCount}} {{.State.Status}}", journey::ID])?.done();
+            let count = || {
+                s.client
+                    .call(&["inspect", "--format", "{{.RestartCount}} {{.State.Status}}", journey::ID])?
+                    .done()
+            };
             eventually("2 exited\n", count)?;
             s.client.call(&["logs", journey::ID])?.printed("once\nonce\nonce\n")
         },
@@ -85,7 +96,10 @@ const STEPS: &[Step] = &[
     Step {
         name: "build",
         run: |s| {
-            std::fs::write(s.data.join("Dockerfile"), format!("FROM {}\nRUN id -u >/who && exit 9\n", super::image::IMAGE))?;
+            std::fs::write(
+                s.data.join("Dockerfile"),
+                format!("FROM {}\nRUN id -u >/who && exit 9\n", super::image::IMAGE),
+            )?;
             let mut builder = s.client.clone();
             builder.env.push(("DOCKER_BUILDKIT".to_owned(), "0".to_owned()));
             let said = builder.call(&["build", "--network", "none", &s.data.display().to_string()])?;

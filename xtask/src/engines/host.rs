@@ -30,7 +30,9 @@ fn cgroups(mark: &str) -> Vec<PathBuf> {
     let mut next = 0;
     while let Some(dir) = found.get(next).cloned() {
         let entries = std::fs::read_dir(&dir).into_iter().flatten().flatten();
-        found.extend(entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path()));
+        found.extend(
+            entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path()),
+        );
         next += 1;
     }
     found.retain(|path| path.to_string_lossy().contains(mark));
@@ -44,7 +46,10 @@ fn processes(dir: &Path, mark: &str) -> BTreeSet<String> {
     let of_us = |pid: &String| {
         let link = |name: &str| std::fs::read_link(format!("/proc/{pid}/{name}")).unwrap_or_default();
         let cgroup = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        link("root").starts_with(dir) || link("cwd").starts_with(dir) || cgroup.contains(mark) || words(pid).contains(mark)
+        link("root").starts_with(dir)
+            || link("cwd").starts_with(dir)
+            || cgroup.contains(mark)
+            || words(pid).contains(mark)
     };
     let numbers = pids.filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit()) && *pid != own);
     numbers.filter(of_us).map(|pid| format!("process {pid} {}", words(&pid))).collect()
@@ -55,12 +60,17 @@ fn words(pid: &str) -> String {
     String::from_utf8_lossy(&bytes).replace('\0', " ").trim_end().to_owned()
 }
 
-/// Removes the cgroup `mark`, which engines were told to work below and leave; what holds a container stays.
-pub(super) fn clear(mark: &str) {
-    let mut parents: Vec<_> = cgroups(mark).into_iter().filter(|path| path.ends_with(mark)).collect();
+/// Removes what an engine `leaves` by itself in `dir` and below the cgroup `mark`, and that cgroup, which it was
+/// told to work below. What holds a container stays.
+pub(super) fn clear(dir: &Path, mark: &str, leaves: &[&str]) {
+    // What cannot be removed is found by the comparison.
+    for name in leaves {
+        let _ = rustix::mount::unmount(dir.join(name), rustix::mount::UnmountFlags::empty());
+    }
+    let known = |path: &PathBuf| path.ends_with(mark) || leaves.iter().any(|name| path.ends_with(name));
+    let mut parents: Vec<_> = cgroups(mark).into_iter().filter(known).collect();
     parents.reverse();
     for path in parents {
-        // One in use is found by the comparison.
         let _ = std::fs::remove_dir(path);
     }
 }

@@ -7,23 +7,29 @@ use super::journey::{self, background, exec, sh};
 use super::{Engine, Place, Runtime, Started, Step, Subject};
 use crate::shell::find_program;
 
-pub(super) const ENGINE: Engine =
-    Engine { name: "podman", programs: &["podman", "conmon"], start, journey: &[journey::STEPS, STEPS] };
+pub(super) const ENGINE: Engine = Engine {
+    name: "podman",
+    programs: &["podman", "conmon"],
+    start,
+    journey: &[journey::STEPS, STEPS],
+    leaves: &["conmon"],
+};
 
 fn start(place: &Place) -> Result<Started> {
     let dir = place.dir.join("podman");
     std::fs::create_dir_all(&dir)?;
     let path = |name: &str| dir.join(name).display().to_string();
-    // Podman raises limits that a machine without CAP_SYS_RESOURCE keeps, and reads the log of runtimes it knows.
-    let (files, processes) = (limit(rustix::process::Resource::Nofile), limit(rustix::process::Resource::Nproc));
+    // Podman raises limits, which takes a capability that not every machine gives; and it reads the log of the
+    // runtimes that it is told of.
     let config = format!(
-        "[containers]\ndefault_ulimits = [\"nofile={files}\", \"nproc={processes}\"]\n\
+        "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n\
          [engine]\nruntime_supports_json = [\"plimsoll-runtime\", \"runc\"]\n\
          [network]\nnetwork_config_dir = \"{}\"\n",
         path("networks")
     );
     std::fs::write(dir.join("containers.conf"), config)?;
-    let program = find_program("podman", &place.peers).context("podman is not on PATH")?.display().to_string();
+    let program =
+        find_program("podman", &place.peers).context("podman is not on PATH")?.display().to_string();
     let storage = [
         ("--root", path("root")),
         ("--runroot", path("run")),
@@ -46,18 +52,18 @@ fn start(place: &Place) -> Result<Started> {
     Ok(Started { daemons: Vec::new(), subject: Box::new(subject), sweep: journey::sweep })
 }
 
-/// A limit as it is, in podman's form.
-fn limit(resource: rustix::process::Resource) -> String {
-    let limit = rustix::process::getrlimit(resource);
-    let text = |value: Option<u64>| value.map_or_else(|| "-1".to_owned(), |value| value.to_string());
-    format!("{}:{}", text(limit.current), text(limit.maximum))
-}
-
 const STEPS: &[Step] = &[
     Step {
         name: "health checks",
         run: |s| {
-            let flags = ["--health-cmd", "test -e /tmp/well", "--health-interval", "disable", "--health-retries", "1"];
+            let flags = [
+                "--health-cmd",
+                "test -e /tmp/well",
+                "--health-interval",
+                "disable",
+                "--health-retries",
+                "1",
+            ];
             background(s, &flags, "exec sleep 1000")?;
             s.client.call(&["healthcheck", "run", journey::ID])?.ended(1)?;
             exec(s, &[], "touch /tmp/well")?.done()?;
@@ -78,7 +84,8 @@ const STEPS: &[Step] = &[
     Step {
         name: "copy up into a tmpfs",
         run: |s| {
-            sh(s, &["--tmpfs", "/full"], "cat /full/of; stat -f -c %T /full")?.printed("something\ntmpfs\n")?;
+            sh(s, &["--tmpfs", "/full"], "cat /full/of; stat -f -c %T /full")?
+                .printed("something\ntmpfs\n")?;
             sh(s, &["--tmpfs", "/full:notmpcopyup"], "ls /full")?.printed("")
         },
     },
@@ -102,7 +109,8 @@ const STEPS: &[Step] = &[
             s.client.call(&["export", "--output", &export, journey::ID])?.done()?;
             let root = s.data.join("rootfs");
             std::fs::create_dir(&root)?;
-            let status = std::process::Command::new("tar").args(["-xf", &export, "-C"]).arg(&root).status()?;
+            let status =
+                std::process::Command::new("tar").args(["-xf", &export, "-C"]).arg(&root).status()?;
             ensure!(status.success(), "tar: {status}");
             let run: Vec<&str> = s.run.iter().map(String::as_str).collect();
             let root = root.display().to_string();
@@ -116,7 +124,8 @@ const STEPS: &[Step] = &[
         run: |s| {
             let infra = ["pod", "create", "--name", "pod", "--infra=false", "--cgroup-parent"];
             s.client.call(&[&infra, [format!("/{}", s.mark).as_str()].as_slice()].concat())?.done()?;
-            let run = ["run", "--rm", "--pod", "pod", "--network", "none", super::image::IMAGE, "echo", "aboard"];
+            let run =
+                ["run", "--rm", "--pod", "pod", "--network", "none", super::image::IMAGE, "echo", "aboard"];
             let said = s.client.call(&run)?;
             s.client.call(&["pod", "rm", "--force", "pod"])?.done()?;
             said.printed("aboard\n")

@@ -32,7 +32,8 @@ impl Column {
     pub(super) fn add(&mut self, step: &'static str, verdicts: Vec<Verdict>) {
         let mut verdicts = verdicts.into_iter();
         let (ours, control) = (verdicts.next().unwrap_or(Verdict::Done), verdicts.next());
-        let mut note = |kind: &str, why: &str| self.notes.push(format!("{kind}: {} {step}: {why}", self.engine));
+        let mut note =
+            |kind: &str, why: &str| self.notes.push(format!("{kind}: {} {step}: {why}", self.engine));
         let cell = match (ours, control) {
             (Verdict::Done, None | Some(Verdict::Done)) => Cell::Done,
             (Verdict::Done, Some(Verdict::Failed(why))) => {
