@@ -113,13 +113,7 @@ impl Cgroup {
     /// Applies limits and device rules; what `resources` leaves out stays as it is.
     pub fn apply(&self, resources: &Resources) -> Result<(), Error> {
         for line in limits::lines(resources, &|controller| self.is_v2(controller))? {
-            let Some(dir) = self.holder(line.controller) else {
-                let field = if line.controller.is_empty() { "unified" } else { line.controller };
-                let text =
-                    format!("linux.resources: {} needs the {field} hierarchy, which is absent", line.file);
-                return Err(Error::new(Kind::Unsupported, text));
-            };
-            dir.write(&line.file, &line.value)?;
+            self.write(&line)?;
         }
         if !resources.devices.is_empty() && self.is_v2("devices") {
             let program = devices::compile(&devices::parse(&resources.devices)?);
@@ -131,6 +125,22 @@ impl Cgroup {
             plimsoll_sys::bpf::attach_device_program(dir.fd.as_fd(), &program).map_err(kernel)?;
         }
         Ok(())
+    }
+
+    /// Writes one line to the file of its controller.
+    pub(crate) fn write(&self, line: &limits::Write) -> Result<(), Error> {
+        let Some(dir) = self.holder(line.controller) else {
+            let field = if line.controller.is_empty() { "unified" } else { line.controller };
+            let text = format!("linux.resources: {} needs the {field} hierarchy, which is absent", line.file);
+            return Err(Error::new(Kind::Unsupported, text));
+        };
+        dir.write(&line.file, &line.value)
+    }
+
+    /// Reads a file of `controller`.
+    pub(crate) fn read(&self, controller: &str, file: &str) -> Result<String, Error> {
+        let absent = || Error::new(Kind::Unsupported, format!("read {file}: no {controller} controller"));
+        self.holder(controller).ok_or_else(absent)?.read(file)
     }
 
     /// Controllers ("" for v2) and absolute path of each directory.
@@ -219,7 +229,7 @@ impl Cgroup {
         v1.or_else(|| self.dirs.iter().find(|dir| dir.controllers.is_empty()))
     }
 
-    fn is_v2(&self, controller: &str) -> bool {
+    pub(crate) fn is_v2(&self, controller: &str) -> bool {
         self.holder(controller).is_some_and(|dir| dir.controllers.is_empty())
     }
 
@@ -239,7 +249,7 @@ impl Cgroup {
     }
 
     /// Enables on the way down to the v2 directory the controllers whose files will be written.
-    fn enable(&self, hierarchy: &Hierarchy, resources: &Resources) -> Result<(), Error> {
+    pub(crate) fn enable(&self, hierarchy: &Hierarchy, resources: &Resources) -> Result<(), Error> {
         let (Some(dir), Some(mount)) =
             (self.holder(""), hierarchy.mounts.iter().find(|m| m.controllers.is_empty()))
         else {
@@ -307,8 +317,7 @@ fn check(path: &str) -> Result<(), Error> {
 }
 
 fn denied(error: &Error) -> bool {
-    let errno = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Errno>());
-    matches!(errno, Some(&(Errno::ACCESS | Errno::PERM | Errno::ROFS)))
+    matches!(error.errno(), Some(Errno::ACCESS | Errno::PERM | Errno::ROFS))
 }
 
 fn open_dir(at: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {

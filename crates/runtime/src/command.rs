@@ -14,6 +14,7 @@ mod spec;
 mod start;
 mod state;
 mod terminal;
+mod update;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -155,6 +156,16 @@ const COMMANDS: &[Command] = &[
         seals: false,
         failure: 1,
         run: pause::resume,
+    },
+    Command {
+        name: "update",
+        operands: "ID",
+        about: "change the limits of a container",
+        flags: update::FLAGS,
+        order: Order::Mixed,
+        seals: false,
+        failure: 1,
+        run: update::run,
     },
     Command {
         name: "spec",

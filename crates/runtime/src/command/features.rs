@@ -40,7 +40,7 @@ fn features() -> Features {
         oci_version_min: OLDEST.to_owned(),
         oci_version_max: VERSION.to_owned(),
         hooks: Some(HOOKS.map(str::to_owned).to_vec()),
-        mount_options: texts(OPTIONS.iter().map(|(name, _)| *name).filter(|name| *name != "tmpcopyup")),
+        mount_options: texts(OPTIONS.iter().map(|(name, _)| *name)),
         linux: Some(linux()),
         annotations: [("org.plimsoll.runtime.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]
             .into(),

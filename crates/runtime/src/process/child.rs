@@ -51,6 +51,14 @@ pub(crate) fn rlimits(plan: &ProcessPlan) -> Outcome {
     Ok(())
 }
 
+/// Sets the execution domain.
+pub(crate) fn personality(plan: &ProcessPlan) -> Outcome {
+    match plan.personality {
+        Some(persona) => Ok(process::set_personality(persona)?),
+        None => Ok(()),
+    }
+}
+
 /// Writes the score that the OOM killer adds.
 pub(crate) fn oom_score_adj(plan: &ProcessPlan) -> Outcome {
     let Some(score) = &plan.oom_score_adj else { return Ok(()) };

@@ -69,6 +69,7 @@ steps! {
     "mask path", "last of the mounts, so that nothing uncovers it", |init| hidden::masked(init);
     "change the root", "the host's tree is gone after this", |init| pivot::change(init);
     "set resource limit", "while privileges still allow to raise them", |init| child::rlimits(&init.plan.process);
+    "set the execution domain", "before a filter that may refuse it", |init| child::personality(&init.plan.process);
     "adopt the terminal", "streams are the container's own from here on", adopt_terminal;
     "give the streams to the user", "before privileges go", |init| { child::own_streams(&init.plan.process); Ok(()) };
     "drop from the bounding set", "needs CAP_SETPCAP", |init| child::bounding_set(&init.plan.process);

@@ -12,6 +12,8 @@ mod resources;
 mod rootless;
 mod seccomp;
 mod terminal;
+mod tmpfs;
+mod update;
 
 use std::path::Path;
 use std::process::Output;
