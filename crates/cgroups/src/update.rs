@@ -30,7 +30,7 @@ impl Cgroup {
         for line in limits::lines(&resources, &|controller| self.is_v2(controller))? {
             match self.write(&line) {
                 Err(e) if e.errno() == Some(Errno::INVAL) || e.errno() == Some(Errno::BUSY) => {
-                    refused.push(line)
+                    refused.push(line);
                 }
                 other => other?,
             }

@@ -202,6 +202,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "read-only root",
         run: |s| {
+            sh(s, &["--no-pivot"], "echo moved")?.printed("moved\n")?;
             let tmpfs = "type=tmpfs,src=tmpfs,dst=/tmp,options=size=64k";
             let script = "echo x >/tmp/x && cat /tmp/x; echo no 2>/dev/null >/no || echo refused";
             sh(s, &["--read-only", "--mount", tmpfs], script)?.printed("x\nrefused\n")

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::client::Client;
 use super::daemon::Daemon;
-use super::journey::{self, background, eventually, sh};
+use super::journey::{self, background, eventually, exec, sh};
 use super::{Engine, Place, Runtime, Started, Step, Subject, containerd};
 use crate::shell::find_program;
 
@@ -79,6 +79,32 @@ const STEPS: &[Step] = &[
             s.client.call(&["exec", journey::ID, "touch", "/tmp/well"])?.done()?;
             eventually("healthy\n", health)
         },
+    },
+    Step {
+        name: "a new working directory",
+        run: |s| sh(s, &["--workdir", "/new/place"], "pwd")?.printed("/new/place\n"),
+    },
+    Step {
+        name: "want of memory is told",
+        run: |s| {
+            let flags = ["--memory", "16m", "--memory-swap", "16m", "--memory-swappiness", "10"];
+            background(s, &flags, "exec dd if=/dev/zero of=/dev/null bs=64M count=1")?;
+            let told =
+                || s.client.call(&["inspect", "--format", "{{.State.OOMKilled}}", journey::ID])?.done();
+            eventually("true\n", told)
+        },
+    },
+    Step {
+        name: "privileged exec",
+        run: |s| {
+            background(s, &[], "exec sleep 1000")?;
+            exec(s, &["--privileged"], "grep CapEff /proc/self/status | cut -f2 | grep -c 000001f")?
+                .printed("1\n")
+        },
+    },
+    Step {
+        name: "filter of the engine's",
+        run: |s| sh(s, &[], "unshare -U true 2>/dev/null || echo refused")?.printed("refused\n"),
     },
     Step {
         name: "restart policy",

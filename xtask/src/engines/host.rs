@@ -25,6 +25,9 @@ pub(super) fn look(dir: &Path, mark: &str) -> Host {
     Host(found)
 }
 
+/// Cgroups that engines make where they are not told of another.
+const PARENTS: [&str; 2] = ["libpod_parent", "buildah-"];
+
 fn cgroups(mark: &str) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::from("/sys/fs/cgroup")];
     let mut next = 0;
@@ -35,7 +38,9 @@ fn cgroups(mark: &str) -> Vec<PathBuf> {
         );
         next += 1;
     }
-    found.retain(|path| path.to_string_lossy().contains(mark));
+    let named =
+        |path: &PathBuf| PARENTS.iter().chain(&[mark]).any(|name| path.to_string_lossy().contains(name));
+    found.retain(named);
     found
 }
 

@@ -1,6 +1,7 @@
 //! Podman with conmon, and no daemon.
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
 
 use super::client::Client;
 use super::journey::{self, background, exec, sh};
@@ -46,7 +47,9 @@ fn start(place: &Place) -> Result<Started> {
     let subject = move |runtime: &Runtime| {
         let mut client = client.clone();
         client.words.extend(["--runtime".to_owned(), runtime.path.display().to_string()]);
-        let run = ["run", "--cgroup-parent", &format!("/{mark}")].map(str::to_owned).to_vec();
+        let run = ["run", "--stop-timeout", "0", "--cgroup-parent", &format!("/{mark}")]
+            .map(str::to_owned)
+            .to_vec();
         Subject { client, run, data: data.clone(), mark: mark.clone() }
     };
     Ok(Started { daemons: Vec::new(), subject: Box::new(subject), sweep: journey::sweep })
@@ -90,6 +93,45 @@ const STEPS: &[Step] = &[
         },
     },
     Step {
+        name: "as systemd wants it",
+        run: |s| {
+            let script = "grep -cE ' /(run|run/lock|tmp) tmpfs ' /proc/mounts; cat /proc/1/environ | tr '\\0' '\\n' | grep ^container=";
+            sh(s, &["--systemd", "always"], script)?.printed("3\ncontainer=podman\n")
+        },
+    },
+    Step {
+        name: "hooks",
+        run: |s| {
+            let hooks = s.data.join("hooks.d");
+            std::fs::create_dir(&hooks)?;
+            let out = s.data.join("state").display().to_string();
+            let hook = json!({
+                "version": "1.0.0",
+                "hook": {"path": "/bin/sh", "args": ["sh", "-c", format!("cat >>{out}")]},
+                "when": {"always": true},
+                "stages": ["createRuntime", "createContainer", "poststart", "poststop"],
+            });
+            std::fs::write(hooks.join("hook.json"), hook.to_string())?;
+            let mut s = Subject {
+                client: s.client.clone(),
+                run: s.run.clone(),
+                data: s.data.clone(),
+                mark: s.mark.clone(),
+            };
+            s.client.words.extend(["--hooks-dir".to_owned(), hooks.display().to_string()]);
+            sh(&s, &[], "echo on board")?.printed("on board\n")?;
+            let states = std::fs::read_to_string(out)?;
+            let mut read = serde_json::Deserializer::from_str(&states).into_iter::<serde_json::Value>();
+            let status: Vec<_> = read
+                .by_ref()
+                .flatten()
+                .map(|state| state["status"].as_str().unwrap_or("none").to_owned())
+                .collect();
+            ensure!(status == ["creating", "creating", "running", "stopped"], "{status:?}");
+            Ok(())
+        },
+    },
+    Step {
         name: "personality",
         run: |s| sh(s, &["--personality", "LINUX32"], "uname -m")?.printed("i686\n"),
     },
@@ -124,9 +166,9 @@ const STEPS: &[Step] = &[
         run: |s| {
             let infra = ["pod", "create", "--name", "pod", "--infra=false", "--cgroup-parent"];
             s.client.call(&[&infra, [format!("/{}", s.mark).as_str()].as_slice()].concat())?.done()?;
-            let run =
-                ["run", "--rm", "--pod", "pod", "--network", "none", super::image::IMAGE, "echo", "aboard"];
-            let said = s.client.call(&run)?;
+            let run: Vec<&str> = s.run.iter().map(String::as_str).collect();
+            let flags = ["--rm", "--pod", "pod", "--network", "none", super::image::IMAGE, "echo", "aboard"];
+            let said = s.client.call(&[run.as_slice(), &flags].concat())?;
             s.client.call(&["pod", "rm", "--force", "pod"])?.done()?;
             said.printed("aboard\n")
         },

@@ -72,9 +72,9 @@ fn from_flags(parsed: &Parsed) -> Result<Resources> {
     let text = |name: &str| parsed.value(name).map(str::to_owned);
     let mut resources = Resources::default();
     let memory = resources.memory.get_or_insert_default();
-    memory.limit = parsed.number("memory")?;
-    memory.reservation = parsed.number("memory-reservation")?;
-    memory.swap = parsed.number("memory-swap")?;
+    memory.limit = bytes(parsed, "memory")?;
+    memory.reservation = bytes(parsed, "memory-reservation")?;
+    memory.swap = bytes(parsed, "memory-swap")?;
     memory.check_before_update = parsed.is_on("check-before-update");
     let cpu = resources.cpu.get_or_insert_default();
     cpu.shares = parsed.number("cpu-share")?;
@@ -85,10 +85,30 @@ fn from_flags(parsed: &Parsed) -> Result<Resources> {
     cpu.realtime_runtime = parsed.number("cpu-rt-runtime")?;
     cpu.idle = parsed.number("cpu-idle")?;
     (cpu.cpus, cpu.mems) = (text("cpuset-cpus"), text("cpuset-mems"));
-    resources.pids.get_or_insert_default().limit = parsed.number("pids-limit")?;
+    // In JSON 0 means nothing; who types it wants no further task, and the first process is one.
+    resources.pids.get_or_insert_default().limit =
+        parsed.number("pids-limit")?.map(|n: i64| if n == 0 { 1 } else { n });
     resources.block_io.get_or_insert_default().weight = parsed.number("blkio-weight")?;
-    if resources.memory.as_ref().is_some_and(|memory| memory.limit == Some(0)) {
-        return Err(usage("invalid value \"0\" for flag -memory"));
-    }
     Ok(resources)
+}
+
+/// Bytes, with a unit of 1024 to some power where one is named, as `50M`, `1gb` or `2KiB`; -1 for no limit.
+fn bytes(parsed: &Parsed, name: &str) -> Result<Option<i64>> {
+    let Some(text) = parsed.value(name) else { return Ok(None) };
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let power = match lower.get(digits.len()..).unwrap_or_default() {
+        "" | "b" => Some(0),
+        "k" | "kb" | "kib" => Some(1),
+        "m" | "mb" | "mib" => Some(2),
+        "g" | "gb" | "gib" => Some(3),
+        "t" | "tb" | "tib" => Some(4),
+        _ => None,
+    };
+    let value = digits.parse::<i64>().ok().zip(power);
+    let value = value.and_then(|(number, power)| number.checked_mul(1024i64.pow(power)));
+    match value.filter(|bytes| *bytes >= -1 && *bytes != 0) {
+        Some(bytes) => Ok(Some(bytes)),
+        None => Err(usage(format!("invalid value {text:?} for flag -{name}"))),
+    }
 }

@@ -56,6 +56,13 @@ fn flags_change_what_they_name() {
     sandbox.must(&["update", "--memory", "-1", "--pids-limit", "-1", "ID"]);
     assert!(["max", "9223372036854771712"].contains(&memory(&sandbox).as_str()));
     assert_eq!(limit(&sandbox, "pids/pids.max", "pids.max"), "max");
+    for (text, bytes) in [("50M", 50 << 20), ("65536k", 64 << 20), ("1gib", 1 << 30), ("83886080b", 80 << 20)]
+    {
+        sandbox.must(&["update", "ID", "--memory", text]);
+        assert_eq!(memory(&sandbox), bytes.to_string(), "{text}");
+    }
+    sandbox.must(&["update", "--pids-limit", "0", "ID"]);
+    assert_eq!(limit(&sandbox, "pids/pids.max", "pids.max"), "1");
 }
 
 #[test]
@@ -85,7 +92,9 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
         assert_eq!(sandbox.must_fail(&[&["update"], args, &["ID"]].concat(), 1), want);
         assert_eq!(memory(&sandbox), (64 << 20).to_string());
     };
-    row(&["--memory", "lots"], "invalid value \"lots\" for flag -memory");
+    for text in ["lots", "", "0", "-2", "5 M", "9223372036854775807k"] {
+        row(&["--memory", text], &format!("invalid value {text:?} for flag -memory"));
+    }
     row(&["--resources", "absent.json"], "open absent.json: no such file or directory");
     row(&["--l3-cache-schema", "x"], "flag -l3-cache-schema is not supported yet");
     std::fs::write(sandbox.bundle.path().join("bad.json"), r#"{"memory":{"limit":"1"}}"#).unwrap();
