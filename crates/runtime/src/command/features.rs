@@ -64,7 +64,7 @@ fn linux() -> LinuxFeatures {
             ..CgroupFeatures::default()
         }),
         seccomp: Some(seccomp()),
-        apparmor: absent(),
+        apparmor: Some(Enabled { enabled: Some(true), ..Enabled::default() }),
         selinux: absent(),
         intel_rdt: Some(IntelRdtFeatures { enabled: Some(false), ..IntelRdtFeatures::default() }),
         mount_extensions: Some(MountExtensions { idmap: absent(), ..MountExtensions::default() }),

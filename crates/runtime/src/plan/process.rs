@@ -51,6 +51,8 @@ pub(crate) struct ProcessPlan {
     pub seccomp: Option<Filter>,
     /// The execution domain, by its number.
     pub personality: Option<u32>,
+    /// What is written to have the program executed under an AppArmor profile.
+    pub apparmor: Option<String>,
     pub oom_score_adj: Option<String>,
     pub terminal: bool,
     pub window: Option<Window>,
@@ -103,6 +105,7 @@ impl ProcessPlan {
             no_new_privileges: process.no_new_privileges,
             personality: linux.personality.as_ref().map(domain).transpose()?,
             seccomp: linux.seccomp.as_ref().map(compile).transpose()?,
+            apparmor: apparmor(process, pointer)?,
             oom_score_adj: oom_score_adj(process, pointer)?,
             terminal: process.terminal,
             preserved: 0,
@@ -225,6 +228,29 @@ fn rlimits(process: &Process, pointer: &str) -> Result<Vec<(Resource, Rlimit)>> 
         limits.push((*resource, Rlimit { current: value(rlimit.soft), maximum: value(rlimit.hard) }));
     }
     Ok(limits)
+}
+
+/// The change of profile at the next `execve`. Without AppArmor a profile cannot be had, and going without one
+/// would be less than was asked for.
+///
+/// # References
+/// - [apparmor(7)](https://manpages.debian.org/bookworm/apparmor/apparmor.7.en.html)
+fn apparmor(process: &Process, pointer: &str) -> Result<Option<String>> {
+    let Some(profile) = process.apparmor_profile.as_deref().filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    let pointer = format!("{pointer}/apparmorProfile");
+    if profile.bytes().any(|byte| byte.is_ascii_control()) {
+        return Err(invalid(&pointer, "holds a control character"));
+    }
+    let enabled = super::read_limited(Path::new("/sys/module/apparmor/parameters/enabled"), 16);
+    match enabled.is_ok_and(|text| text.starts_with(b"Y")) {
+        true => Ok(Some(format!("exec {profile}"))),
+        false => {
+            let why = format!("config.json: {pointer} {profile:?}: AppArmor is not enabled on this host");
+            Err(Error::new(Kind::Environment, why))
+        }
+    }
 }
 
 fn oom_score_adj(process: &Process, pointer: &str) -> Result<Option<String>> {

@@ -27,7 +27,6 @@ pub(super) fn check(config: &Config) -> Result<()> {
 /// Refuses a process that this runtime cannot honour in full; `place` is where it is written.
 pub(crate) fn process(process: &Process, place: &str) -> Result<()> {
     let absent = [
-        ("apparmorProfile", filled(&process.apparmor_profile)),
         ("selinuxLabel", filled(&process.selinux_label)),
         ("scheduler", process.scheduler.is_some()),
         ("ioPriority", process.io_priority.is_some()),

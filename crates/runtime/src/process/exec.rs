@@ -46,6 +46,7 @@ steps! {
     "wait for the runtime", "the cgroup is joined before anything is done at its cost", wait;
     "hide from the container", "its processes see this one as soon as namespaces are joined", |_| Ok(process::set_not_dumpable()?);
     "set oom score", "through the host's /proc, which no image could prepare", |exec| child::oom_score_adj(exec.plan);
+    "ask for the AppArmor profile", "through the host's /proc too; it is entered by execve", |exec| child::apparmor(exec.plan);
     "join namespaces", "all at once, so that nothing runs between two of them", |exec| Ok(process::setns(exec.target, exec.namespaces)?);
     "fork into namespaces", "a pid namespace takes only children in", fork_again;
     "become root of the user namespace", "what follows needs the capabilities that come with it", become_root;

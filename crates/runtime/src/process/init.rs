@@ -65,6 +65,7 @@ steps! {
     "allocate the terminal", "from the container's own devpts", terminal;
     "write kernel parameter", "through the host's /proc, which no image could prepare", sysctl;
     "set oom score", "through the host's /proc, and before privileges go", |init| child::oom_score_adj(&init.plan.process);
+    "ask for the AppArmor profile", "through the host's /proc too; it is entered by execve", |init| child::apparmor(&init.plan.process);
     "make path read-only", "after every mount that could lie above it", |init| hidden::readonly(init);
     "mask path", "last of the mounts, so that nothing uncovers it", |init| hidden::masked(init);
     "change the root", "the host's tree is gone after this", |init| pivot::change(init);

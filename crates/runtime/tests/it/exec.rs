@@ -104,12 +104,10 @@ fn the_execution_domain_is_that_of_the_container() {
 #[test]
 fn a_label_that_cannot_be_applied_is_refused() {
     let Some(sandbox) = running("execlabel") else { return };
-    for (field, value) in [("apparmorProfile", json!("x")), ("selinuxLabel", json!("x"))] {
-        let process = json!({"cwd": "/", "args": ["true"], field: value});
-        std::fs::write(sandbox.bundle.path().join("process.json"), process.to_string()).unwrap();
-        let said = sandbox.must_fail(&["exec", "--process", "process.json", "ID"], 255);
-        assert_eq!(said, format!("process.json: /{field} is not supported yet"));
-    }
+    let process = json!({"cwd": "/", "args": ["true"], "selinuxLabel": "x"});
+    std::fs::write(sandbox.bundle.path().join("process.json"), process.to_string()).unwrap();
+    let said = sandbox.must_fail(&["exec", "--process", "process.json", "ID"], 255);
+    assert_eq!(said, "process.json: /selinuxLabel is not supported yet");
     // Empty is as absent: podman always writes the fields.
     let process = json!({"cwd": "/", "args": ["true"], "apparmorProfile": "", "selinuxLabel": ""});
     std::fs::write(sandbox.bundle.path().join("process.json"), process.to_string()).unwrap();
