@@ -134,7 +134,13 @@ impl Cgroup {
             let text = format!("linux.resources: {} needs the {field} hierarchy, which is absent", line.file);
             return Err(Error::new(Kind::Unsupported, text));
         };
-        dir.write(&line.file, &line.value)
+        match dir.write(&line.file, &line.value) {
+            // A controller that somebody else enables at this moment is listed before its files are there.
+            Err(e) if e.errno() == Some(Errno::NOENT) && dir.await_controller(&line.file) => {
+                dir.write(&line.file, &line.value)
+            }
+            other => other,
+        }
     }
 
     /// Reads a file of `controller`.
@@ -289,6 +295,15 @@ impl Cgroup {
 }
 
 impl Dir {
+    /// Waits until the controller of `file` is there, where it is about to be: the kernel answers who enables it
+    /// once more only when the first is done.
+    fn await_controller(&self, file: &str) -> bool {
+        let controller = file.split('.').next().unwrap_or_default();
+        let above = self.path.parent().filter(|_| self.controllers.is_empty());
+        let above = above.and_then(|path| open_dir(rustix::fs::CWD, path).ok());
+        above.is_some_and(|fd| put(fd.as_fd(), "cgroup.subtree_control", &format!("+{controller}")).is_ok())
+    }
+
     fn write(&self, file: &str, value: &str) -> Result<(), Error> {
         put(self.fd.as_fd(), file, value)
             .map_err(|e| Error::kernel(format!("write {value:?} to {}/{file}", self.path.display()), e))
