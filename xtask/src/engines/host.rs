@@ -1,7 +1,9 @@
 //! The host before and after: mounts, cgroups and processes that an engine could leave.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
@@ -24,6 +26,9 @@ pub(super) fn look(dir: &Path, mark: &str) -> Host {
     found.extend(processes(dir, mark));
     Host(found)
 }
+
+/// How long the last process of an engine may take to end.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Cgroups that engines make where they are not told of another.
 const PARENTS: [&str; 2] = ["libpod_parent", "buildah-"];
@@ -75,8 +80,14 @@ pub(super) fn clear(dir: &Path, mark: &str, leaves: &[&str]) {
     let known = |path: &PathBuf| path.ends_with(mark) || leaves.iter().any(|name| path.ends_with(name));
     let mut parents: Vec<_> = cgroups(mark).into_iter().filter(known).collect();
     parents.reverse();
+    // A monitor outlives its container a little.
+    let begin = Instant::now();
     for path in parents {
-        let _ = std::fs::remove_dir(path);
+        while std::fs::remove_dir(&path).is_err_and(|why| why.kind() == ErrorKind::ResourceBusy)
+            && begin.elapsed() < PATIENCE
+        {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
