@@ -44,6 +44,13 @@ pub(crate) fn probe() -> Result<PathBuf> {
     Ok(root().join("target").join(target).join("release/plimsoll-probe"))
 }
 
+/// Builds `plimsoll-runtime` alone, as [`release`] does; where it is.
+pub(crate) fn runtime() -> Result<PathBuf> {
+    let target = host()?;
+    must(static_build(&target).args(["-p", "plimsoll-runtime", "--bin", "plimsoll-runtime"]))?;
+    Ok(root().join("target").join(&target).join("release/plimsoll-runtime"))
+}
+
 fn static_build(target: &str) -> std::process::Command {
     // The target is named, else the flags would reach build scripts and procedural macros, which cannot be static.
     let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_"));

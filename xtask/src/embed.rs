@@ -11,33 +11,30 @@ use plimsoll_spec::image::{
 };
 use plimsoll_spec::json::{Object, to_vec};
 
+use crate::tar::Archive;
+
 const OS_RELEASE: &str = "ID=plimsoll-hello\nPRETTY_NAME=\"Plimsoll's embedded image\"\n";
 
 /// Writes an OCI archive to `target` whose only layer has `program` as `/hello`.
 pub(crate) fn pack(program: &Path, target: &Path) -> Result<()> {
     let program = std::fs::read(program).with_context(|| format!("read {}", program.display()))?;
-    let mut layer = Vec::new();
+    let mut layer = Archive::default();
     for directory in ["dev/", "etc/", "proc/", "sys/", "tmp/"] {
-        entry(&mut layer, directory, if directory == "tmp/" { 0o1777 } else { 0o755 }, b'5', &[]);
+        layer.directory(directory, if directory == "tmp/" { 0o1777 } else { 0o755 });
     }
-    entry(&mut layer, "etc/os-release", 0o644, b'0', OS_RELEASE.as_bytes());
-    entry(&mut layer, "etc/passwd", 0o644, b'0', b"root:x:0:0::/:/hello\n");
-    entry(&mut layer, "hello", 0o755, b'0', &program);
-    finish(&mut layer);
+    layer.file("etc/os-release", 0o644, OS_RELEASE.as_bytes());
+    layer.file("etc/passwd", 0o644, b"root:x:0:0::/:/hello\n");
+    layer.file("hello", 0o755, &program);
+    let layer = layer.finish();
     let diff_id = Digest::of(Algorithm::Sha256, &layer);
     // Without a time and a name, so that equal content gives equal bytes.
     let mut encoder = GzBuilder::new().mtime(0).write(Vec::new(), Compression::new(6));
     encoder.write_all(&layer)?;
     let layer = encoder.finish()?;
 
-    let mut archive = Vec::new();
-    entry(
-        &mut archive,
-        "oci-layout",
-        0o644,
-        b'0',
-        &to_vec(&Layout { image_layout_version: "1.0.0".into(), ..Layout::default() }),
-    );
+    let mut archive = Archive::default();
+    let layout = Layout { image_layout_version: "1.0.0".into(), ..Layout::default() };
+    archive.file("oci-layout", 0o644, &to_vec(&layout));
     let layer = blob(&mut archive, media_type::LAYER_GZIP, &layer);
     let config = blob(&mut archive, media_type::CONFIG, &to_vec(&config(diff_id)));
     let manifest = Manifest {
@@ -60,13 +57,12 @@ pub(crate) fn pack(program: &Path, target: &Path) -> Result<()> {
         manifests: vec![manifest],
         ..Index::default()
     };
-    entry(&mut archive, "index.json", 0o644, b'0', &to_vec(&index));
-    finish(&mut archive);
-    std::fs::write(target, archive).with_context(|| format!("write {}", target.display()))
+    archive.file("index.json", 0o644, &to_vec(&index));
+    std::fs::write(target, archive.finish()).with_context(|| format!("write {}", target.display()))
 }
 
 /// Go's name of this machine's architecture.
-fn architecture() -> &'static str {
+pub(crate) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -89,9 +85,9 @@ fn config(diff_id: Digest) -> ImageConfig {
     }
 }
 
-fn blob(archive: &mut Vec<u8>, media_type: &str, content: &[u8]) -> Descriptor {
+fn blob(archive: &mut Archive, media_type: &str, content: &[u8]) -> Descriptor {
     let digest = Digest::of(Algorithm::Sha256, content);
-    entry(archive, &format!("blobs/sha256/{}", digest.encoded()), 0o644, b'0', content);
+    archive.file(&format!("blobs/sha256/{}", digest.encoded()), 0o644, content);
     Descriptor {
         media_type: media_type.into(),
         digest,
@@ -103,28 +99,4 @@ fn blob(archive: &mut Vec<u8>, media_type: &str, content: &[u8]) -> Descriptor {
         platform: None,
         extra: Object::new(),
     }
-}
-
-/// Appends one entry in the ustar form, of root and of the year 1970.
-fn entry(archive: &mut Vec<u8>, name: &str, mode: u32, kind: u8, content: &[u8]) {
-    let mut header = [0u8; 512];
-    let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
-    put(0, name);
-    put(100, &format!("{mode:07o}"));
-    put(108, "0000000");
-    put(116, "0000000");
-    put(124, &format!("{:011o}", content.len()));
-    put(136, "00000000000");
-    put(148, "        ");
-    put(257, "ustar\x0000");
-    header[156] = kind;
-    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    archive.extend(header);
-    archive.extend(content);
-    archive.resize(archive.len().next_multiple_of(512), 0);
-}
-
-fn finish(archive: &mut Vec<u8>) {
-    archive.resize(archive.len() + 1024, 0);
 }

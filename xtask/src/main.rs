@@ -6,9 +6,11 @@ mod ci;
 mod compile;
 mod demo;
 mod embed;
+mod engines;
 mod install;
 mod setup;
 mod shell;
+mod tar;
 mod tidy;
 
 use anyhow::Result;
@@ -37,6 +39,8 @@ enum Verb {
     Setup,
     /// Install binaries, man pages and completions.
     Install(install::Options),
+    /// Lead real engines through a journey with our runtime below them, beside runc.
+    Engines(engines::Options),
     /// Measure beside peers.
     Bench(bench::Options),
 }
@@ -50,6 +54,7 @@ fn main() -> Result<()> {
         Verb::Ci => ci::run(),
         Verb::Setup => setup::run(),
         Verb::Install(options) => install::run(&options),
+        Verb::Engines(options) => engines::run(&options),
         Verb::Bench(options) => bench::run(&options),
     }
 }

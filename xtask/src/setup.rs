@@ -7,13 +7,14 @@ use anyhow::{Result, bail};
 use crate::shell::{find_program, must};
 
 /// Packages of Debian 12.
-const PACKAGES: [&str; 17] = [
+const PACKAGES: [&str; 18] = [
     "buildah",
     "busybox-static",
     "conmon",
     "containerd",
     "crun",
     "debootstrap",
+    "docker.io",
     "gcc",
     "jq",
     "libseccomp-dev",

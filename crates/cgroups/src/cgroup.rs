@@ -113,13 +113,7 @@ impl Cgroup {
     /// Applies limits and device rules; what `resources` leaves out stays as it is.
     pub fn apply(&self, resources: &Resources) -> Result<(), Error> {
         for line in limits::lines(resources, &|controller| self.is_v2(controller))? {
-            let Some(dir) = self.holder(line.controller) else {
-                let field = if line.controller.is_empty() { "unified" } else { line.controller };
-                let text =
-                    format!("linux.resources: {} needs the {field} hierarchy, which is absent", line.file);
-                return Err(Error::new(Kind::Unsupported, text));
-            };
-            dir.write(&line.file, &line.value)?;
+            self.write(&line)?;
         }
         if !resources.devices.is_empty() && self.is_v2("devices") {
             let program = devices::compile(&devices::parse(&resources.devices)?);
@@ -131,6 +125,28 @@ impl Cgroup {
             plimsoll_sys::bpf::attach_device_program(dir.fd.as_fd(), &program).map_err(kernel)?;
         }
         Ok(())
+    }
+
+    /// Writes one line to the file of its controller.
+    pub(crate) fn write(&self, line: &limits::Write) -> Result<(), Error> {
+        let Some(dir) = self.holder(line.controller) else {
+            let field = if line.controller.is_empty() { "unified" } else { line.controller };
+            let text = format!("linux.resources: {} needs the {field} hierarchy, which is absent", line.file);
+            return Err(Error::new(Kind::Unsupported, text));
+        };
+        match dir.write(&line.file, &line.value) {
+            // A controller that somebody else enables at this moment is listed before its files are there.
+            Err(e) if e.errno() == Some(Errno::NOENT) && dir.await_controller(&line.file) => {
+                dir.write(&line.file, &line.value)
+            }
+            other => other,
+        }
+    }
+
+    /// Reads a file of `controller`.
+    pub(crate) fn read(&self, controller: &str, file: &str) -> Result<String, Error> {
+        let absent = || Error::new(Kind::Unsupported, format!("read {file}: no {controller} controller"));
+        self.holder(controller).ok_or_else(absent)?.read(file)
     }
 
     /// Controllers ("" for v2) and absolute path of each directory.
@@ -219,7 +235,7 @@ impl Cgroup {
         v1.or_else(|| self.dirs.iter().find(|dir| dir.controllers.is_empty()))
     }
 
-    fn is_v2(&self, controller: &str) -> bool {
+    pub(crate) fn is_v2(&self, controller: &str) -> bool {
         self.holder(controller).is_some_and(|dir| dir.controllers.is_empty())
     }
 
@@ -239,7 +255,7 @@ impl Cgroup {
     }
 
     /// Enables on the way down to the v2 directory the controllers whose files will be written.
-    fn enable(&self, hierarchy: &Hierarchy, resources: &Resources) -> Result<(), Error> {
+    pub(crate) fn enable(&self, hierarchy: &Hierarchy, resources: &Resources) -> Result<(), Error> {
         let (Some(dir), Some(mount)) =
             (self.holder(""), hierarchy.mounts.iter().find(|m| m.controllers.is_empty()))
         else {
@@ -279,6 +295,15 @@ impl Cgroup {
 }
 
 impl Dir {
+    /// Waits until the controller of `file` is there, where it is about to be: the kernel answers who enables it
+    /// once more only when the first is done.
+    fn await_controller(&self, file: &str) -> bool {
+        let controller = file.split('.').next().unwrap_or_default();
+        let above = self.path.parent().filter(|_| self.controllers.is_empty());
+        let above = above.and_then(|path| open_dir(rustix::fs::CWD, path).ok());
+        above.is_some_and(|fd| put(fd.as_fd(), "cgroup.subtree_control", &format!("+{controller}")).is_ok())
+    }
+
     fn write(&self, file: &str, value: &str) -> Result<(), Error> {
         put(self.fd.as_fd(), file, value)
             .map_err(|e| Error::kernel(format!("write {value:?} to {}/{file}", self.path.display()), e))
@@ -307,8 +332,7 @@ fn check(path: &str) -> Result<(), Error> {
 }
 
 fn denied(error: &Error) -> bool {
-    let errno = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Errno>());
-    matches!(errno, Some(&(Errno::ACCESS | Errno::PERM | Errno::ROFS)))
+    matches!(error.errno(), Some(Errno::ACCESS | Errno::PERM | Errno::ROFS))
 }
 
 fn open_dir(at: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {

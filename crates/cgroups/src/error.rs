@@ -34,6 +34,11 @@ impl Error {
         Self { kind: Kind::Kernel, context: context.into(), source: Some(Box::new(errno)) }
     }
 
+    /// What the kernel said, where it was the kernel.
+    pub(crate) fn errno(&self) -> Option<rustix::io::Errno> {
+        self.source.as_deref().and_then(|source| source.downcast_ref().copied())
+    }
+
     /// What a caller can match on.
     pub fn kind(&self) -> Kind {
         self.kind

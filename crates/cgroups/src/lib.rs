@@ -8,6 +8,7 @@ mod devices;
 mod error;
 mod hierarchy;
 mod limits;
+mod update;
 
 pub use cgroup::Cgroup;
 pub use error::{Error, Kind};

@@ -14,6 +14,7 @@ mod spec;
 mod start;
 mod state;
 mod terminal;
+mod update;
 
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -164,6 +165,16 @@ const COMMANDS: &[Command] = &[
         seals: false,
         failure: 1,
         run: pause::resume,
+    },
+    Command {
+        name: "update",
+        operands: "ID",
+        about: "change the limits of a container",
+        flags: update::FLAGS,
+        order: Order::Mixed,
+        seals: false,
+        failure: 1,
+        run: update::run,
     },
     Command {
         name: "spec",

@@ -6,7 +6,7 @@
 
 mod mounts;
 mod process;
-mod supported;
+pub(crate) mod supported;
 
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -20,7 +20,7 @@ use rustix::fs::{Mode, OFlags};
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::rootfs::cgroup::CgroupMounts;
 
-pub(crate) use mounts::{Action, MountPlan, OPTIONS, Parameter};
+pub(crate) use mounts::{Action, MountPlan, OPTIONS, Parameter, Takes};
 pub(crate) use process::{ProcessPlan, Window};
 
 /// A namespace to join.
@@ -125,7 +125,7 @@ pub(crate) fn read_limited(path: &Path, limit: usize) -> Result<Vec<u8>> {
 }
 
 /// Reads the rest of `file`, at most `limit` bytes and one more.
-pub(crate) fn read_all(file: &OwnedFd, limit: usize) -> rustix::io::Result<Vec<u8>> {
+pub(crate) fn read_all(file: impl std::os::fd::AsFd, limit: usize) -> rustix::io::Result<Vec<u8>> {
     let mut text: Vec<u8> = Vec::with_capacity(8 << 10);
     loop {
         let room = (limit + 1).saturating_sub(text.len()).min(64 << 10);
@@ -133,7 +133,7 @@ pub(crate) fn read_all(file: &OwnedFd, limit: usize) -> rustix::io::Result<Vec<u
             return Ok(text);
         }
         text.reserve(room.min(8 << 10));
-        if rustix::io::read(file, rustix::buffer::spare_capacity(&mut text))? == 0 {
+        if rustix::io::read(&file, rustix::buffer::spare_capacity(&mut text))? == 0 {
             return Ok(text);
         }
     }
@@ -179,7 +179,7 @@ impl Plan {
             masked: inner_paths(&linux.masked_paths, "/linux/maskedPaths")?,
             readonly,
             sysctl: sysctls(linux, new)?,
-            process: ProcessPlan::new(process, &rootfs_path, linux.seccomp.as_ref())?,
+            process: ProcessPlan::new(process, &rootfs_path, linux)?,
             create_container: hooks.create_container.iter().map(hook).collect::<Result<_>>()?,
             start_container: hooks.start_container.iter().map(hook).collect::<Result<_>>()?,
             rootfs_path,

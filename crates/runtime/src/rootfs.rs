@@ -4,6 +4,7 @@
 //! outside its root, and no magic link is followed at all.
 
 pub(crate) mod cgroup;
+mod copy;
 pub(crate) mod device;
 pub(crate) mod hidden;
 pub(crate) mod mount;

@@ -8,6 +8,15 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::io::{Errno, Result};
 
+/// Sets the execution domain of the calling thread, which `execve` keeps.
+///
+/// # References
+/// - [personality(2)](https://man7.org/linux/man-pages/man2/personality.2.html)
+pub fn set_personality(persona: u32) -> Result<()> {
+    // SAFETY: personality takes an integer and reads or writes no memory.
+    check(unsafe { libc::personality(libc::c_ulong::from(persona)) })
+}
+
 /// Proof that this process has one thread, so that a forked child finds no lock held by another.
 #[derive(Debug, Clone, Copy)]
 pub struct SingleThreaded(());

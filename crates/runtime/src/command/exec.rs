@@ -8,7 +8,7 @@ use plimsoll_spec::runtime::{Process, Status};
 
 use crate::args::{Flag, Parsed, switch, usage, value};
 use crate::error::{Context as _, Error, Kind, Result};
-use crate::plan::{Bundle, read_limited};
+use crate::plan::{Bundle, read_limited, supported};
 use crate::process::{exec, foreground};
 use crate::state::Container;
 
@@ -47,7 +47,7 @@ pub(super) fn run(context: &Context, parsed: &Parsed) -> Result<ExitCode> {
     let target =
         container.process().ok_or_else(|| Error::new(Kind::State, "cannot exec in a stopped container"))?;
     let bundle = Bundle::read(Path::new(&container.record.bundle))?;
-    let seccomp = bundle.config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
+    let linux = bundle.config.linux.unwrap_or_default();
     let process = process(bundle.config.process.as_ref(), parsed, args)?;
     let (socket, detach) = (parsed.value("console-socket"), parsed.is_on("detach"));
     terminal::check(process.terminal, socket, detach)?;
@@ -55,7 +55,7 @@ pub(super) fn run(context: &Context, parsed: &Parsed) -> Result<ExitCode> {
         true => None,
         false => Some(plimsoll_sys::signal::block_and_watch().context(|| "watch signals".to_owned())?),
     };
-    let (mut child, master) = exec::exec(&container, &target, &process, seccomp, create::preserved(parsed)?)?;
+    let (mut child, master) = exec::exec(&container, &target, &process, &linux, create::preserved(parsed)?)?;
     terminal::hand_over(master.as_ref(), socket)?;
     if let Some(path) = parsed.value("pid-file") {
         create::write_pid_file(Path::new(path), child.pid)?;
@@ -72,8 +72,10 @@ pub(super) fn run(context: &Context, parsed: &Parsed) -> Result<ExitCode> {
 fn process(own: Option<&Process>, parsed: &Parsed, args: &[String]) -> Result<Process> {
     if let Some(file) = parsed.value("process") {
         let text = read_limited(Path::new(file), Limits::DEFAULT.size)?;
-        let parse = plimsoll_spec::json::from_slice(&text);
-        return parse.map_err(|e| Error::because(Kind::Input, format!("parse {file}"), e));
+        let process = plimsoll_spec::json::from_slice(&text)
+            .map_err(|e| Error::because(Kind::Input, format!("parse {file}"), e))?;
+        supported::process(&process, &format!("{file}: "))?;
+        return Ok(process);
     }
     if args.is_empty() {
         return Err(usage("process args cannot be empty"));

@@ -40,7 +40,7 @@ fn features() -> Features {
         oci_version_min: OLDEST.to_owned(),
         oci_version_max: VERSION.to_owned(),
         hooks: Some(HOOKS.map(str::to_owned).to_vec()),
-        mount_options: texts(OPTIONS.iter().map(|(name, _)| *name).filter(|name| *name != "tmpcopyup")),
+        mount_options: texts(OPTIONS.iter().map(|(name, _)| *name)),
         linux: Some(linux()),
         annotations: [("org.plimsoll.runtime.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]
             .into(),
@@ -64,7 +64,7 @@ fn linux() -> LinuxFeatures {
             ..CgroupFeatures::default()
         }),
         seccomp: Some(seccomp()),
-        apparmor: absent(),
+        apparmor: Some(Enabled { enabled: Some(true), ..Enabled::default() }),
         selinux: absent(),
         intel_rdt: Some(IntelRdtFeatures { enabled: Some(false), ..IntelRdtFeatures::default() }),
         mount_extensions: Some(MountExtensions { idmap: absent(), ..MountExtensions::default() }),

@@ -25,10 +25,21 @@ pub(crate) enum Action {
     Filesystem { kind: CString, parameters: Vec<Parameter>, attributes: Attributes },
     /// A copy of a mount of the host, with the changes asked for; `source` is absolute.
     Bind { source: CString, recursive: bool },
+    /// A new tmpfs that is like the directory that it covers.
+    Cover { parameters: Vec<Parameter>, attributes: Attributes, takes: Takes },
     /// The hierarchies of the container's cgroup.
     Cgroup { attributes: Attributes },
     /// Only attributes of the mount that is there change.
     Remount,
+}
+
+/// What a tmpfs takes over from the directory that it covers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Takes {
+    /// Permissions, so that what nobody else could enter does not become everybody's.
+    pub mode: bool,
+    /// Everything in it.
+    pub content: bool,
 }
 
 /// One mount.
@@ -184,7 +195,7 @@ pub(super) fn plan(config: &Config, bundle: &Path) -> Result<Mounts> {
     let mut mounts = config.mounts.iter().enumerate().map(one).collect::<Result<Vec<_>>>()?;
     let mut late_readonly = Vec::new();
     for mount in mounts.iter_mut().filter(|mount| mount.target.as_bytes() == b"dev") {
-        if let Action::Filesystem { attributes, .. } = &mut mount.action
+        if let Action::Filesystem { attributes, .. } | Action::Cover { attributes, .. } = &mut mount.action
             && attributes.contains(Attributes::RDONLY)
         {
             *attributes = attributes.without(Attributes::RDONLY);
@@ -201,7 +212,7 @@ fn plan_one(mount: &Mount, pointer: &str, bundle: &Path) -> Result<MountPlan> {
     }
     let target = inner_path(&mount.destination, &format!("{pointer}/destination"))?;
     let mut bind = None;
-    let mut remount = false;
+    let (mut remount, mut copies) = (false, false);
     let mut plan = MountPlan {
         no_symlink: matches!(target.to_bytes(), b"proc" | b"sys"),
         target,
@@ -217,7 +228,10 @@ fn plan_one(mount: &Mount, pointer: &str, bundle: &Path) -> Result<MountPlan> {
         match OPTIONS.iter().find(|(name, _)| name == option) {
             Some((_, Bind { recursive })) => bind = Some(*recursive),
             Some((_, Remount)) => remount = true,
-            Some((_, CopyUp)) => return Err(unsupported(&pointer, option)),
+            Some((_, CopyUp)) if mount.kind.as_deref() == Some("tmpfs") => copies = true,
+            Some((_, CopyUp)) => {
+                return Err(invalid(&pointer, format!("{option:?} needs a mount of type tmpfs")));
+            }
             Some((_, effect)) => apply(*effect, &mut plan, &mut parameters)?,
             None if option == "idmap" || option == "ridmap" => return Err(unsupported(&pointer, option)),
             None => parameters.extend(parameter(option, &pointer)?),
@@ -257,6 +271,12 @@ fn plan_one(mount: &Mount, pointer: &str, bundle: &Path) -> Result<MountPlan> {
             }
             let attributes = plan.change.set;
             plan.change = Change::default();
+            let takes =
+                Takes { mode: !parameters.iter().any(|p| p.key.as_bytes() == b"mode"), content: copies };
+            if kind == "tmpfs" && (takes.mode || takes.content) {
+                plan.action = Action::Cover { parameters, attributes, takes };
+                return Ok(plan);
+            }
             Action::Filesystem { kind: c_string(kind, pointer)?, parameters, attributes }
         }
     };

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::path::Path;
 
-use plimsoll_spec::runtime::{Process, Seccomp};
+use plimsoll_spec::runtime::{Linux, Personality, Process, Seccomp};
 use plimsoll_sys::capability;
 use plimsoll_sys::process::CStrArray;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
@@ -49,6 +49,10 @@ pub(crate) struct ProcessPlan {
     pub last_capability: u8,
     pub no_new_privileges: bool,
     pub seccomp: Option<Filter>,
+    /// The execution domain, by its number.
+    pub personality: Option<u32>,
+    /// What is written to have the program executed under an AppArmor profile.
+    pub apparmor: Option<String>,
     pub oom_score_adj: Option<String>,
     pub terminal: bool,
     pub window: Option<Window>,
@@ -60,8 +64,9 @@ pub(crate) struct ProcessPlan {
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl ProcessPlan {
-    /// The plan of `process`, filtered by `seccomp`; HOME is looked up in the container's rootfs.
-    pub(crate) fn new(process: &Process, rootfs: &Path, seccomp: Option<&Seccomp>) -> Result<ProcessPlan> {
+    /// The plan of `process`, with the filter and the execution domain of `linux`; HOME is looked up in the
+    /// container's rootfs.
+    pub(crate) fn new(process: &Process, rootfs: &Path, linux: &Linux) -> Result<ProcessPlan> {
         let pointer = "/process";
         if !process.cwd.starts_with('/') {
             return Err(invalid(
@@ -98,12 +103,32 @@ impl ProcessPlan {
             capabilities: process.capabilities.as_ref().map(capabilities),
             last_capability: capability::last().unwrap_or(40),
             no_new_privileges: process.no_new_privileges,
-            seccomp: seccomp.map(compile).transpose()?,
+            personality: linux.personality.as_ref().map(domain).transpose()?,
+            seccomp: linux.seccomp.as_ref().map(compile).transpose()?,
+            apparmor: apparmor(process, pointer)?,
             oom_score_adj: oom_score_adj(process, pointer)?,
             terminal: process.terminal,
             preserved: 0,
             window: size.map(|size| Window { rows: size.height, columns: size.width }),
         })
+    }
+}
+
+/// The number of an execution domain.
+///
+/// # References
+/// - [config-linux.md, Personality](https://github.com/opencontainers/runtime-spec/blob/v1.3.0/config-linux.md#personality)
+fn domain(personality: &Personality) -> Result<u32> {
+    let pointer = "/linux/personality";
+    if !personality.flags.is_empty() {
+        return Err(invalid(&format!("{pointer}/flags"), "are not defined by the specification"));
+    }
+    match personality.domain.as_str() {
+        "LINUX" => Ok(0),
+        "LINUX32" => Ok(8),
+        other => {
+            Err(invalid(&format!("{pointer}/domain"), format!("is neither LINUX nor LINUX32: {other:?}")))
+        }
     }
 }
 
@@ -203,6 +228,29 @@ fn rlimits(process: &Process, pointer: &str) -> Result<Vec<(Resource, Rlimit)>> 
         limits.push((*resource, Rlimit { current: value(rlimit.soft), maximum: value(rlimit.hard) }));
     }
     Ok(limits)
+}
+
+/// The change of profile at the next `execve`. Without AppArmor a profile cannot be had, and going without one
+/// would be less than was asked for.
+///
+/// # References
+/// - [apparmor(7)](https://manpages.debian.org/bookworm/apparmor/apparmor.7.en.html)
+fn apparmor(process: &Process, pointer: &str) -> Result<Option<String>> {
+    let Some(profile) = process.apparmor_profile.as_deref().filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    let pointer = format!("{pointer}/apparmorProfile");
+    if profile.bytes().any(|byte| byte.is_ascii_control()) {
+        return Err(invalid(&pointer, "holds a control character"));
+    }
+    let enabled = super::read_limited(Path::new("/sys/module/apparmor/parameters/enabled"), 16);
+    match enabled.is_ok_and(|text| text.starts_with(b"Y")) {
+        true => Ok(Some(format!("exec {profile}"))),
+        false => {
+            let why = format!("config.json: {pointer} {profile:?}: AppArmor is not enabled on this host");
+            Err(Error::new(Kind::Environment, why))
+        }
+    }
 }
 
 fn oom_score_adj(process: &Process, pointer: &str) -> Result<Option<String>> {

@@ -1,6 +1,6 @@
 //! What is refused: values the specification forbids, and fields that are not there yet, by name.
 
-use plimsoll_spec::runtime::Config;
+use plimsoll_spec::runtime::{Config, Process};
 
 use crate::error::{Error, Kind, Result};
 
@@ -10,6 +10,9 @@ use super::invalid;
 pub(super) fn check(config: &Config) -> Result<()> {
     version(&config.oci_version)?;
     hooks(config)?;
+    if let Some(one) = &config.process {
+        process(one, "config.json: /process")?;
+    }
     for (pointer, set) in absent(config) {
         if set {
             return Err(Error::new(
@@ -21,25 +24,33 @@ pub(super) fn check(config: &Config) -> Result<()> {
     Ok(())
 }
 
-fn absent(config: &Config) -> Vec<(&'static str, bool)> {
-    let filled = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-    let mut fields = Vec::with_capacity(16);
-    if let Some(process) = &config.process {
-        fields.extend([
-            ("/process/apparmorProfile", filled(&process.apparmor_profile)),
-            ("/process/selinuxLabel", filled(&process.selinux_label)),
-            ("/process/scheduler", process.scheduler.is_some()),
-            ("/process/ioPriority", process.io_priority.is_some()),
-            ("/process/execCPUAffinity", process.exec_cpu_affinity.is_some()),
-        ]);
+/// Refuses a process that this runtime cannot honour in full; `place` is where it is written.
+pub(crate) fn process(process: &Process, place: &str) -> Result<()> {
+    let absent = [
+        ("selinuxLabel", filled(&process.selinux_label)),
+        ("scheduler", process.scheduler.is_some()),
+        ("ioPriority", process.io_priority.is_some()),
+        ("execCPUAffinity", process.exec_cpu_affinity.is_some()),
+    ];
+    match absent.iter().find(|(_, set)| *set) {
+        Some((name, _)) => Err(Error::new(Kind::Unsupported, format!("{place}/{name} is not supported yet"))),
+        None => Ok(()),
     }
+}
+
+/// Engines write empty labels where they mean none.
+fn filled(text: &Option<String>) -> bool {
+    text.as_ref().is_some_and(|text| !text.is_empty())
+}
+
+fn absent(config: &Config) -> Vec<(&'static str, bool)> {
+    let mut fields = Vec::with_capacity(16);
     if let Some(linux) = &config.linux {
         fields.extend([
             ("/linux/netDevices", !linux.net_devices.is_empty()),
             ("/linux/intelRdt", linux.intel_rdt.is_some()),
             ("/linux/memoryPolicy", linux.memory_policy.is_some()),
             ("/linux/mountLabel", filled(&linux.mount_label)),
-            ("/linux/personality", linux.personality.is_some()),
         ]);
     }
     fields

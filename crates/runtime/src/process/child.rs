@@ -51,6 +51,27 @@ pub(crate) fn rlimits(plan: &ProcessPlan) -> Outcome {
     Ok(())
 }
 
+/// Sets the execution domain.
+pub(crate) fn personality(plan: &ProcessPlan) -> Outcome {
+    match plan.personality {
+        Some(persona) => Ok(process::set_personality(persona)?),
+        None => Ok(()),
+    }
+}
+
+/// Asks for an AppArmor profile from the next `execve` on, through the host's /proc.
+pub(crate) fn apparmor(plan: &ProcessPlan) -> Outcome {
+    let Some(change) = &plan.apparmor else { return Ok(()) };
+    let open = |path| rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+    let file = match open("/proc/self/attr/apparmor/exec") {
+        // Kernels before 5.1 have one file for all security modules.
+        Err(Errno::NOENT) => open("/proc/self/attr/exec")?,
+        other => other?,
+    };
+    rustix::io::write(&file, change.as_bytes())?;
+    Ok(())
+}
+
 /// Writes the score that the OOM killer adds.
 pub(crate) fn oom_score_adj(plan: &ProcessPlan) -> Outcome {
     let Some(score) = &plan.oom_score_adj else { return Ok(()) };

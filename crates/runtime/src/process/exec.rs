@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use plimsoll_spec::runtime::{Process, Seccomp};
+use plimsoll_spec::runtime::{Linux, Process};
 use plimsoll_sys::process::{self, CloneFlags, Forked, SingleThreaded, fork};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -46,12 +46,14 @@ steps! {
     "wait for the runtime", "the cgroup is joined before anything is done at its cost", wait;
     "hide from the container", "its processes see this one as soon as namespaces are joined", |_| Ok(process::set_not_dumpable()?);
     "set oom score", "through the host's /proc, which no image could prepare", |exec| child::oom_score_adj(exec.plan);
+    "ask for the AppArmor profile", "through the host's /proc too; it is entered by execve", |exec| child::apparmor(exec.plan);
     "join namespaces", "all at once, so that nothing runs between two of them", |exec| Ok(process::setns(exec.target, exec.namespaces)?);
     "fork into namespaces", "a pid namespace takes only children in", fork_again;
     "become root of the user namespace", "what follows needs the capabilities that come with it", become_root;
     "start a session", "before a terminal is adopted", |_| Ok(rustix::process::setsid().map(drop)?);
     "allocate the terminal", "from the container's own devpts", terminal;
     "set resource limit", "while privileges still allow to raise them", |exec| child::rlimits(exec.plan);
+    "set the execution domain", "before a filter that may refuse it", |exec| child::personality(exec.plan);
     "adopt the terminal", "streams are the process's own from here on", adopt_terminal;
     "give the streams to the user", "before privileges go", |exec| { child::own_streams(exec.plan, exec.namespaces.contains(CloneFlags::NEWUSER)); Ok(()) };
     "drop from the bounding set", "needs CAP_SETPCAP", |exec| child::bounding_set(exec.plan);
@@ -147,12 +149,12 @@ pub(crate) fn exec(
     container: &Container,
     target: &crate::state::Process,
     process: &Process,
-    seccomp: Option<&Seccomp>,
+    linux: &Linux,
     preserved: i32,
 ) -> Result<(Child, Option<OwnedFd>)> {
     let token = SingleThreaded::prove().context(|| "make sure that the runtime has one thread".to_owned())?;
     let root = std::path::PathBuf::from(format!("/proc/{}/root", target.pid));
-    let mut plan = ProcessPlan::new(process, &root, seccomp)?;
+    let mut plan = ProcessPlan::new(process, &root, linux)?;
     plan.preserved = preserved;
     let cgroup = container.cgroup()?;
     let moves = cgroup.v2_fd().is_none() && !cgroup.paths().is_empty();

@@ -26,6 +26,9 @@ impl Named for ProcessPlan {
             "drop from the bounding set" => {
                 plimsoll_sys::capability::NAMES.get(index).map(|name| (*name).to_owned())
             }
+            "ask for the AppArmor profile" => {
+                self.apparmor.as_deref().map(|change| change.trim_start_matches("exec ").to_owned())
+            }
             "change the working directory" | "enter the working directory" => {
                 Some(self.cwd.to_string_lossy().into_owned())
             }

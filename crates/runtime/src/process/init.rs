@@ -65,10 +65,12 @@ steps! {
     "allocate the terminal", "from the container's own devpts", terminal;
     "write kernel parameter", "through the host's /proc, which no image could prepare", sysctl;
     "set oom score", "through the host's /proc, and before privileges go", |init| child::oom_score_adj(&init.plan.process);
+    "ask for the AppArmor profile", "through the host's /proc too; it is entered by execve", |init| child::apparmor(&init.plan.process);
     "make path read-only", "after every mount that could lie above it", |init| hidden::readonly(init);
     "mask path", "last of the mounts, so that nothing uncovers it", |init| hidden::masked(init);
     "change the root", "the host's tree is gone after this", |init| pivot::change(init);
     "set resource limit", "while privileges still allow to raise them", |init| child::rlimits(&init.plan.process);
+    "set the execution domain", "before a filter that may refuse it", |init| child::personality(&init.plan.process);
     "adopt the terminal", "streams are the container's own from here on", adopt_terminal;
     "give the streams to the user", "before privileges go", |init| { child::own_streams(&init.plan.process, init.plan.in_user_namespace()); Ok(()) };
     "drop from the bounding set", "needs CAP_SETPCAP", |init| child::bounding_set(&init.plan.process);

@@ -36,24 +36,25 @@ pub(crate) fn masked(init: &mut Init<'_>) -> Outcome {
             Err(Errno::NOENT | Errno::NOTDIR) => continue,
             other => other.entry(i)?,
         };
-        let cover = match path::is_directory(&target).entry(i)? {
-            true => shared(&mut empty, empty_directory),
-            false => shared(&mut null, null_device),
+        let covered = match path::is_directory(&target).entry(i)? {
+            true => cover(&mut empty, empty_directory, &target),
+            false => cover(&mut null, null_device, &target),
         };
-        mount::attach(cover.entry(i)?.as_fd(), target.as_fd()).entry(i)?;
+        covered.entry(i)?;
     }
     Ok(())
 }
 
-/// The next cover: the first is made, all others are copies of its mount.
-fn shared(first: &mut Option<OwnedFd>, make: fn() -> Result<OwnedFd>) -> Result<OwnedFd> {
+/// Covers `target`: the first cover is made, all others are copies of its mount. It is copied where it is attached,
+/// because kernels before 6.15 copy no mount that is detached.
+fn cover(first: &mut Option<OwnedFd>, make: fn() -> Result<OwnedFd>, target: &OwnedFd) -> Result<()> {
     match first {
-        Some(cover) => mount::clone(cover.as_fd(), c"", false),
+        Some(attached) => mount::attach(mount::clone(attached.as_fd(), c"", false)?.as_fd(), target.as_fd()),
         None => {
-            let cover = make()?;
-            let copy = mount::clone(cover.as_fd(), c"", false);
-            *first = Some(cover);
-            copy
+            let made = make()?;
+            mount::attach(made.as_fd(), target.as_fd())?;
+            *first = Some(made);
+            Ok(())
         }
     }
 }

@@ -10,11 +10,11 @@ use rustix::mount::{
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
-use crate::plan::{Action, MountPlan, Parameter};
+use crate::plan::{Action, MountPlan, Parameter, Takes};
 use crate::process::child::{Entry as _, Outcome};
 use crate::process::init::Init;
 
-use super::{cgroup, path};
+use super::{cgroup, copy, path};
 
 /// Makes every mount, in order.
 pub(crate) fn all(init: &mut Init<'_>) -> Outcome {
@@ -35,6 +35,15 @@ fn one(root: BorrowedFd<'_>, mount: &MountPlan, init: &Init<'_>) -> Result<()> {
             return cgroup::mount(target.as_fd(), &init.plan.cgroup_mounts, *attributes);
         }
         Action::Bind { source, recursive } => clone(CWD, source, *recursive)?,
+        Action::Cover { parameters, attributes, takes } => {
+            return cover(
+                root,
+                mount,
+                &filesystem(c"tmpfs", parameters, attributes.without(Attributes::RDONLY))?,
+                *attributes,
+                *takes,
+            );
+        }
         Action::Filesystem { kind, parameters, attributes } => {
             let made = filesystem(kind, parameters, *attributes);
             match made {
@@ -49,6 +58,34 @@ fn one(root: BorrowedFd<'_>, mount: &MountPlan, init: &Init<'_>) -> Result<()> {
         }
     };
     let target = target(root, mount, path::is_directory(&tree)?)?;
+    change(tree.as_fd(), mount)?;
+    attach(tree.as_fd(), target.as_fd())
+}
+
+/// Mounts `tree`, a tmpfs that takes something over from the directory that it covers, where there is one.
+fn cover(
+    root: BorrowedFd<'_>,
+    mount: &MountPlan,
+    tree: &OwnedFd,
+    attributes: Attributes,
+    takes: Takes,
+) -> Result<()> {
+    match path::open_directory(root, &mount.target) {
+        Err(Errno::NOENT) => {}
+        covered => {
+            let covered = covered?;
+            if takes.content {
+                copy::tree(covered.as_fd(), tree.as_fd())?;
+            }
+            if takes.mode {
+                copy::mode(covered.as_fd(), tree.as_fd())?;
+            }
+        }
+    }
+    if attributes.contains(Attributes::RDONLY) {
+        set_attributes(tree.as_fd(), &Change { set: Attributes::RDONLY, ..Change::default() })?;
+    }
+    let target = target(root, mount, true)?;
     change(tree.as_fd(), mount)?;
     attach(tree.as_fd(), target.as_fd())
 }

@@ -24,6 +24,11 @@ pub(crate) fn open(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
     resolve(root, path, OFlags::PATH, ResolveFlags::empty())
 }
 
+/// As [`open`], for a directory whose entries are read.
+pub(crate) fn open_directory(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
+    resolve(root, path, OFlags::RDONLY | OFlags::DIRECTORY, ResolveFlags::empty())
+}
+
 /// As [`open`], but a symbolic link anywhere on the way is `ELOOP`.
 pub(crate) fn open_without_links(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
     resolve(root, path, OFlags::PATH, ResolveFlags::NO_SYMLINKS)

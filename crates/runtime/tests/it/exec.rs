@@ -88,3 +88,28 @@ fn what_cannot_be_executed_is_told_and_leaves_no_pid_file() {
     sandbox.wait_for("stopped");
     assert_eq!(sandbox.must_fail(&["exec", "ID", "true"], 255), "cannot exec in a stopped container");
 }
+
+#[test]
+fn the_execution_domain_is_that_of_the_container() {
+    let Some(mut sandbox) = Sandbox::new("personality", "busybox uname -m") else { return };
+    let small = if cfg!(target_arch = "x86_64") { "i686\n" } else { "armv8l\n" };
+    assert_eq!(sandbox.run().trim(), std::env::consts::ARCH);
+    sandbox.bundle.config["linux"]["personality"] = json!({"domain": "LINUX32"});
+    assert_eq!(sandbox.run(), small);
+    sandbox.bundle.config["process"]["args"] = json!(["sleep", "1000"]);
+    sandbox.must(&["run", "--detach", "ID"]);
+    assert_eq!(sandbox.must(&["exec", "ID", "busybox", "uname", "-m"]), small);
+}
+
+#[test]
+fn a_label_that_cannot_be_applied_is_refused() {
+    let Some(sandbox) = running("execlabel") else { return };
+    let process = json!({"cwd": "/", "args": ["true"], "selinuxLabel": "x"});
+    std::fs::write(sandbox.bundle.path().join("process.json"), process.to_string()).unwrap();
+    let said = sandbox.must_fail(&["exec", "--process", "process.json", "ID"], 255);
+    assert_eq!(said, "process.json: /selinuxLabel is not supported yet");
+    // Empty is as absent: podman always writes the fields.
+    let process = json!({"cwd": "/", "args": ["true"], "apparmorProfile": "", "selinuxLabel": ""});
+    std::fs::write(sandbox.bundle.path().join("process.json"), process.to_string()).unwrap();
+    sandbox.must(&["exec", "--process", "process.json", "ID"]);
+}

@@ -2,6 +2,7 @@
 //! before and after.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod apparmor;
 mod exec;
 mod faults;
 mod hooks;
@@ -12,6 +13,8 @@ mod resources;
 mod rootless;
 mod seccomp;
 mod terminal;
+mod tmpfs;
+mod update;
 
 use std::path::Path;
 use std::process::Output;
