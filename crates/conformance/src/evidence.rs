@@ -97,6 +97,13 @@ pub(crate) fn describe(ran: &Value) -> String {
     }
 }
 
+/// Whether a recorded operation ended by itself and with a failure: one that a signal or the harness ended
+/// has refused nothing.
+pub(crate) fn was_refused(ran: &Value) -> bool {
+    ran.get("timedOut") != Some(&Value::Bool(true))
+        && ran.get("exit").and_then(Value::as_i64).is_some_and(|code| code != 0)
+}
+
 /// Observations are for people: what is longer than this is in the evidence itself.
 const SHOWN: usize = 400;
 
@@ -179,6 +186,32 @@ pub mod judge {
         })
     }
 
+    /// The attempt written down at `pointer` was refused: `create` failed by itself, there is no container
+    /// afterwards, and the program has not run.
+    pub fn refused(pointer: &str) -> Judge {
+        let pointer = pointer.to_owned();
+        Box::new(move |evidence| {
+            let attempt = evidence.at(&pointer).unwrap_or(&Value::Null);
+            let (create, state) = (attempt.get("create"), attempt.get("state"));
+            let refused = create.is_some_and(was_refused);
+            let absent = state.is_some_and(was_refused);
+            let holds = refused && absent && attempt.get("ran") == Some(&Value::Bool(false));
+            let observed = match create {
+                None => evidence.show(&pointer),
+                Some(create) if refused && !absent => {
+                    format!("{}, but there is a container", describe(create))
+                }
+                Some(create) => describe(create),
+            };
+            Judgement::of(holds, format!("create refuses {pointer}, and there is no container"), observed)
+        })
+    }
+
+    /// The attempt written down at `pointer` has left the host as it was.
+    pub fn nothing_left(pointer: &str) -> Judge {
+        satisfies(&format!("{pointer}/left"), "is empty", |left| left.as_array().is_some_and(Vec::is_empty))
+    }
+
     /// `judge`, unless `pointer` is `null` or absent: then the row is skipped for `reason`.
     pub fn where_present(pointer: &str, reason: Reason, why: &str, judge: Judge) -> Judge {
         let (pointer, why) = (pointer.to_owned(), why.to_owned());
@@ -221,10 +254,27 @@ mod tests {
             judge::same("/no", "/no"),
             judge::differ("/no", "/probe"),
             judge::satisfies("/no", "is anything", |_| true),
+            judge::refused("/no"),
+            judge::nothing_left("/no"),
         ] {
             assert_eq!(judge(&evidence).verdict, Verdict::Fail);
         }
         assert_eq!(judge::equals("/probe/pid", 1)(&evidence).verdict, Verdict::Pass);
         assert_eq!(judge::all(Vec::new())(&evidence).verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn only_who_fails_by_himself_has_refused() {
+        let verdict = |create: Value, state: i64, ran: bool| {
+            let mut evidence = Evidence::default();
+            evidence.record("a", json!({"create": create, "state": {"exit": state}, "ran": ran}));
+            judge::refused("/a")(&evidence).verdict
+        };
+        assert_eq!(verdict(json!({"exit": 1}), 1, false), Verdict::Pass);
+        assert_eq!(verdict(json!({"exit": 0}), 1, false), Verdict::Fail);
+        assert_eq!(verdict(json!({"exit": null}), 1, false), Verdict::Fail);
+        assert_eq!(verdict(json!({"exit": 1, "timedOut": true}), 1, false), Verdict::Fail);
+        assert_eq!(verdict(json!({"exit": 1}), 0, false), Verdict::Fail);
+        assert_eq!(verdict(json!({"exit": 1}), 1, true), Verdict::Fail);
     }
 }
