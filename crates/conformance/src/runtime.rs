@@ -8,6 +8,7 @@ mod cases;
 mod host;
 mod ran;
 mod run;
+mod seen;
 mod settings;
 mod stage;
 mod subject;

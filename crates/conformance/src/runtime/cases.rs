@@ -6,6 +6,9 @@
 //! worst that this suite can do. Where the specification leaves a choice, every choice passes.
 
 mod control;
+mod edit;
+mod material;
+mod mount_options;
 
 use crate::case::Case;
 
@@ -13,6 +16,6 @@ use super::stage::Stage;
 
 /// Every case.
 pub fn suite() -> Vec<Case<Stage>> {
-    let families = [control::cases()];
+    let families = [control::cases(), mount_options::cases()];
     families.into_iter().flatten().collect()
 }
