@@ -9,6 +9,8 @@ mod control;
 mod edit;
 mod material;
 mod mount_options;
+mod propagation;
+mod recursive;
 
 use crate::case::Case;
 
@@ -16,6 +18,6 @@ use super::stage::Stage;
 
 /// Every case.
 pub fn suite() -> Vec<Case<Stage>> {
-    let families = [control::cases(), mount_options::cases()];
+    let families = [control::cases(), mount_options::cases(), recursive::cases(), propagation::cases()];
     families.into_iter().flatten().collect()
 }

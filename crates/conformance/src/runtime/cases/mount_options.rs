@@ -33,7 +33,7 @@ pub(super) enum Sign {
 }
 
 /// Where the bind mount without options is.
-const PLAIN: &str = "/plain";
+pub(super) const PLAIN: &str = "/plain";
 
 impl Sign {
     /// The action at `place`, if there is one.
