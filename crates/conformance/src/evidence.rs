@@ -207,9 +207,17 @@ pub mod judge {
         })
     }
 
-    /// The attempt written down at `pointer` has left the host as it was.
+    /// The attempt written down at `pointer` has left the host as it was, if `create` has refused it; where
+    /// it has not, this says nothing.
     pub fn nothing_left(pointer: &str) -> Judge {
-        satisfies(&format!("{pointer}/left"), "is empty", |left| left.as_array().is_some_and(Vec::is_empty))
+        let create = format!("{pointer}/create");
+        let empty = satisfies(&format!("{pointer}/left"), "is empty", |left| {
+            left.as_array().is_some_and(Vec::is_empty)
+        });
+        Box::new(move |evidence| match evidence.at(&create) {
+            Some(ran) if !was_refused(ran) => Judgement::not_applicable("create generated no error"),
+            _ => empty(evidence),
+        })
     }
 
     /// `judge`, unless `pointer` is `null` or absent: then the row is skipped for `reason`.
@@ -276,5 +284,17 @@ mod tests {
         assert_eq!(verdict(json!({"exit": 1, "timedOut": true}), 1, false), Verdict::Fail);
         assert_eq!(verdict(json!({"exit": 1}), 0, false), Verdict::Fail);
         assert_eq!(verdict(json!({"exit": 1}), 1, true), Verdict::Fail);
+    }
+
+    #[test]
+    fn only_an_error_has_to_leave_nothing() {
+        let verdict = |exit: i64, left: &[&str]| {
+            let mut evidence = Evidence::default();
+            evidence.record("a", json!({"create": {"exit": exit}, "left": left}));
+            judge::nothing_left("/a")(&evidence).verdict
+        };
+        assert_eq!(verdict(1, &[]), Verdict::Pass);
+        assert_eq!(verdict(1, &["+ mount"]), Verdict::Fail);
+        assert_eq!(verdict(0, &["+ mount"]), Verdict::NotApplicable);
     }
 }

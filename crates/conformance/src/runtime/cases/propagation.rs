@@ -50,6 +50,10 @@ fn option((row, option, kind): (&'static str, &'static str, Propagation)) -> Cas
         let source = shared_tree(stage)?;
         let mut config = stage.config(&["bind:/data:/mnt", "bind:/plain:/mnt", "exit:0"]);
         allow(&mut config, "CAP_SYS_ADMIN");
+        if kind == Propagation::Slave {
+            // There is only something to be the slave of where the source is not made private first.
+            set(&mut config, "/linux/rootfsPropagation", json!("slave"));
+        }
         add_mount(&mut config, bind(&source, "/plain", &["rbind"]));
         add_mount(&mut config, bind(&source, "/data", &["rbind", option]));
         let container = stage.bundle(&config)?;
