@@ -87,7 +87,10 @@ fn convert(value: &Value) -> plimsoll_spec::json::Value {
 pub(crate) fn describe(ran: &Value) -> String {
     let name = ran.get("operation").and_then(Value::as_str).unwrap_or("operation");
     let said = ran.get("stderr").and_then(Value::as_str).unwrap_or_default();
-    let said = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("and said nothing");
+    // The last line that speaks of an error, for some print a trace behind it.
+    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+    let error = lines.iter().rfind(|line| line.to_lowercase().contains("error"));
+    let said = error.or(lines.last()).unwrap_or(&"and said nothing");
     if ran.get("timedOut") == Some(&Value::Bool(true)) {
         return format!("{name} did not return in time");
     }
@@ -251,6 +254,13 @@ mod tests {
         assert_eq!(evidence.at("/probe/a~1b/0"), Some(&json!(7)));
         assert_eq!((evidence.at(""), evidence.at("/nothing"), evidence.at("/probe/x")), (None, None, None));
         assert_eq!(evidence.show("/nothing"), "nothing at /nothing: start exited with 1: no way");
+    }
+
+    #[test]
+    fn a_trace_behind_an_error_is_not_the_error() {
+        let ran =
+            json!({"operation": "create", "exit": 1, "stderr": "Error: no such file\nStack:\n  0: main\n"});
+        assert_eq!(describe(&ran), "create exited with 1: Error: no such file");
     }
 
     #[test]

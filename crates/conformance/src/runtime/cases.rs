@@ -5,12 +5,19 @@
 //! rule must be able to fail, and must not demand more than the sentence it stands for: a wrong FAIL is the
 //! worst that this suite can do. Where the specification leaves a choice, every choice passes.
 
+mod bundle;
 mod control;
+mod descriptors;
+mod devices;
 mod edit;
+mod extensibility;
 mod material;
 mod mount_options;
+mod mounts;
+mod paths;
 mod propagation;
 mod recursive;
+mod root;
 
 use crate::case::Case;
 
@@ -18,6 +25,18 @@ use super::stage::Stage;
 
 /// Every case.
 pub fn suite() -> Vec<Case<Stage>> {
-    let families = [control::cases(), mount_options::cases(), recursive::cases(), propagation::cases()];
+    let families = [
+        control::cases(),
+        bundle::cases(),
+        root::cases(),
+        mounts::cases(),
+        mount_options::cases(),
+        recursive::cases(),
+        propagation::cases(),
+        extensibility::cases(),
+        devices::cases(),
+        paths::cases(),
+        descriptors::cases(),
+    ];
     families.into_iter().flatten().collect()
 }

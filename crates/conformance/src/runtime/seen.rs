@@ -7,7 +7,7 @@ use crate::evidence::{Evidence, Judge, describe, was_refused};
 use crate::verdict::{Judgement, Reason, Verdict};
 
 /// What came of `action`, in the first report of the container `name`.
-fn result<'a>(evidence: &'a Evidence, name: &str, action: &str) -> Option<&'a Value> {
+pub(super) fn result<'a>(evidence: &'a Evidence, name: &str, action: &str) -> Option<&'a Value> {
     let results = evidence.at(&format!("/{name}/report/results"))?.as_array()?;
     results.iter().find(|result| result.get("do").and_then(Value::as_str) == Some(action))
 }
