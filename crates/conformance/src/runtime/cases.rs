@@ -11,6 +11,7 @@ mod descriptors;
 mod devices;
 mod edit;
 mod extensibility;
+mod idmap;
 mod material;
 mod mount_options;
 mod mounts;
@@ -32,6 +33,7 @@ pub fn suite() -> Vec<Case<Stage>> {
         mounts::cases(),
         mount_options::cases(),
         recursive::cases(),
+        idmap::cases(),
         propagation::cases(),
         extensibility::cases(),
         devices::cases(),

@@ -7,7 +7,7 @@ use crate::error::Context as _;
 use crate::evidence::judge::{all, equals};
 use crate::evidence::{Evidence, Judge};
 use crate::runtime::Stage;
-use crate::runtime::seen::{agree, fails, given, gives, succeeds, yields};
+use crate::runtime::seen::{agree, fails, given, gives, optional, succeeds, yields};
 use crate::verdict::{Judgement, Verdict};
 
 use super::edit::{append, refusal, remove, set};
@@ -276,7 +276,7 @@ fn matching() -> Case<Stage> {
         stage.observe_in("matching", container)
     })
     .rule(
-        "LNX-DEV-04",
+        "LNX-DEV-01",
         all(vec![
             is_device("matching", "/dev/mine", "character", 1, 3),
             succeeds("matching", "open:/dev/mine:rw"),
