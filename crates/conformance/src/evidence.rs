@@ -90,7 +90,10 @@ pub(crate) fn describe(ran: &Value) -> String {
     }
     let name = ran.get("operation").and_then(Value::as_str).unwrap_or("operation");
     let said = ran.get("stderr").and_then(Value::as_str).unwrap_or_default();
-    let said = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("and said nothing");
+    // The last line that speaks of an error, for some print a trace behind it.
+    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+    let error = lines.iter().rfind(|line| line.to_lowercase().contains("error"));
+    let said = error.or(lines.last()).unwrap_or(&"and said nothing");
     if ran.get("timedOut") == Some(&Value::Bool(true)) {
         return format!("{name} did not return in time");
     }
@@ -98,6 +101,13 @@ pub(crate) fn describe(ran: &Value) -> String {
         Some(code) => clip(&format!("{name} exited with {code}: {}", said.trim())),
         None => clip(&format!("{name} was killed by a signal: {}", said.trim())),
     }
+}
+
+/// Whether a recorded operation ended by itself and with a failure: one that a signal or the harness ended
+/// has refused nothing.
+pub(crate) fn was_refused(ran: &Value) -> bool {
+    ran.get("timedOut") != Some(&Value::Bool(true))
+        && ran.get("exit").and_then(Value::as_i64).is_some_and(|code| code != 0)
 }
 
 /// Observations are for people: what is longer than this is in the evidence itself.
@@ -184,16 +194,22 @@ pub mod judge {
 
     /// The attempt at `pointer` was refused by `create` itself, and left no container.
     pub fn refused(pointer: &str) -> Judge {
-        refusal(pointer, "create", |evidence, pointer| failed(evidence, &format!("{pointer}/create")))
+        refusal(pointer, "create", |evidence, pointer| {
+            failed(evidence, &format!("{pointer}/create")) && has_not_run(evidence, pointer)
+        })
     }
 
     /// The attempt at `pointer` was refused by `create` or by `start`; its program did not run.
     pub fn refused_by_start(pointer: &str) -> Judge {
         refusal(pointer, "create or start", |evidence, pointer| {
-            let ran = evidence.at(&format!("{pointer}/ran")) != Some(&Value::Bool(false));
             let operation = |name: &str| failed(evidence, &format!("{pointer}/{name}"));
-            !ran && (operation("create") || operation("start"))
+            has_not_run(evidence, pointer) && (operation("create") || operation("start"))
         })
+    }
+
+    /// Whether the program of the attempt at `pointer` has reported nothing.
+    fn has_not_run(evidence: &Evidence, pointer: &str) -> bool {
+        evidence.at(&format!("{pointer}/ran")) == Some(&Value::Bool(false))
     }
 
     fn refusal(
@@ -223,9 +239,7 @@ pub mod judge {
 
     /// Whether the operation at `pointer` ended by itself, and not with success.
     fn failed(evidence: &Evidence, pointer: &str) -> bool {
-        let Some(ran) = evidence.at(pointer) else { return false };
-        ran.get("timedOut") != Some(&Value::Bool(true))
-            && ran.get("exit").and_then(Value::as_i64).is_some_and(|code| code != 0)
+        evidence.at(pointer).is_some_and(was_refused)
     }
 
     /// The operation at `pointer` failed by itself.
@@ -295,6 +309,13 @@ mod tests {
     }
 
     #[test]
+    fn a_trace_behind_an_error_is_not_the_error() {
+        let ran =
+            json!({"operation": "create", "exit": 1, "stderr": "Error: no such file\nStack:\n  0: main\n"});
+        assert_eq!(describe(&ran), "create exited with 1: Error: no such file");
+    }
+
+    #[test]
     fn what_is_absent_never_passes() {
         let evidence = evidence();
         for judge in [
@@ -303,10 +324,39 @@ mod tests {
             judge::same("/no", "/no"),
             judge::differ("/no", "/probe"),
             judge::satisfies("/no", "is anything", |_| true),
+            judge::refused("/no"),
+            judge::nothing_left("/no"),
         ] {
             assert_eq!(judge(&evidence).verdict, Verdict::Fail);
         }
         assert_eq!(judge::equals("/probe/pid", 1)(&evidence).verdict, Verdict::Pass);
         assert_eq!(judge::all(Vec::new())(&evidence).verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn only_who_fails_by_himself_has_refused() {
+        let verdict = |create: Value, state: i64, ran: bool| {
+            let mut evidence = Evidence::default();
+            evidence.record("a", json!({"create": create, "state": {"exit": state}, "ran": ran}));
+            judge::refused("/a")(&evidence).verdict
+        };
+        assert_eq!(verdict(json!({"exit": 1}), 1, false), Verdict::Pass);
+        assert_eq!(verdict(json!({"exit": 0}), 1, false), Verdict::Fail);
+        assert_eq!(verdict(json!({"exit": null}), 1, false), Verdict::Fail);
+        assert_eq!(verdict(json!({"exit": 1, "timedOut": true}), 1, false), Verdict::Fail);
+        assert_eq!(verdict(json!({"exit": 1}), 0, false), Verdict::Fail);
+        assert_eq!(verdict(json!({"exit": 1}), 1, true), Verdict::Fail);
+    }
+
+    #[test]
+    fn only_an_error_has_to_leave_nothing() {
+        let verdict = |exit: i64, left: &[&str]| {
+            let mut evidence = Evidence::default();
+            evidence.record("a", json!({"create": {"exit": exit}, "left": left}));
+            judge::unchanged("/a")(&evidence).verdict
+        };
+        assert_eq!(verdict(1, &[]), Verdict::Pass);
+        assert_eq!(verdict(1, &["+ mount"]), Verdict::Fail);
+        assert_eq!(verdict(0, &["+ mount"]), Verdict::NotApplicable);
     }
 }

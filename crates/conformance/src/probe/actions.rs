@@ -34,6 +34,7 @@ pub(super) fn run(action: &str) -> Value {
 fn attempt(verb: &str, operands: &[&str]) -> Value {
     match (verb, operands) {
         ("stat", [path]) => outcome(rustix::fs::lstat(*path), |stat| described(&stat, path)),
+        ("follow", [path]) => outcome(rustix::fs::stat(*path), |stat| described(&stat, path)),
         ("open", [path, how]) => outcome(open(path, how), |_| Value::Null),
         ("read", [path]) => outcome(read(path), |text| json!(text)),
         ("write", [path, text]) => outcome(write(path, text), |()| Value::Null),

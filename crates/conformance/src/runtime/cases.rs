@@ -5,12 +5,25 @@
 //! rule must be able to fail, and must not demand more than the sentence it stands for: a wrong FAIL is the
 //! worst that this suite can do. Where the specification leaves a choice, every choice passes.
 
+mod bundle;
 mod cgroups;
 mod control;
+mod descriptors;
+mod devices;
 mod document;
+mod edit;
+mod extensibility;
 mod features;
 mod hooks;
+mod idmap;
 mod lifecycle;
+mod material;
+mod mount_options;
+mod mounts;
+mod paths;
+mod propagation;
+mod recursive;
+mod root;
 
 use crate::case::Case;
 
@@ -25,6 +38,17 @@ pub fn suite() -> Vec<Case<Stage>> {
         cgroups::cases(),
         features::cases(),
         document::cases(),
+        bundle::cases(),
+        root::cases(),
+        mounts::cases(),
+        mount_options::cases(),
+        recursive::cases(),
+        idmap::cases(),
+        propagation::cases(),
+        extensibility::cases(),
+        devices::cases(),
+        paths::cases(),
+        descriptors::cases(),
     ];
     families.into_iter().flatten().collect()
 }
