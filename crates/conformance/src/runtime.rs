@@ -17,6 +17,6 @@ pub use cases::suite;
 pub use ran::Ran;
 pub use run::{Progress, Request, run};
 pub use settings::{CgroupDriver, Settings};
-pub use stage::{Container, Stage};
+pub use stage::{ConsoleSocket, Container, Stage, Terminal};
 pub use subject::{Dialect, Subject};
 pub use worker::work;

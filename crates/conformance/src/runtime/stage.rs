@@ -1,5 +1,7 @@
 //! The stage of one case: bundles, containers, and the operations on them, each of them written down.
 
+mod console;
+
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,6 +20,8 @@ use crate::probe::frames;
 use super::host::Host;
 use super::ran::{Ran, Streams, execute};
 use super::settings::{CgroupDriver, Settings};
+
+pub use console::{ConsoleSocket, Terminal};
 
 /// The probe's place in every root file system.
 pub(crate) const PROBE: &str = "/probe";
