@@ -87,7 +87,10 @@ fn convert(value: &Value) -> plimsoll_spec::json::Value {
 pub(crate) fn describe(ran: &Value) -> String {
     let name = ran.get("operation").and_then(Value::as_str).unwrap_or("operation");
     let said = ran.get("stderr").and_then(Value::as_str).unwrap_or_default();
-    let said = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("and said nothing");
+    // Some end with a stack trace, some begin with a log.
+    let mut lines = said.lines().filter(|line| !line.trim().is_empty());
+    let error = lines.clone().find(|line| line.to_lowercase().contains("error"));
+    let said = error.or(lines.next_back()).unwrap_or("and said nothing");
     if ran.get("timedOut") == Some(&Value::Bool(true)) {
         return format!("{name} did not return in time");
     }
@@ -264,6 +267,17 @@ pub mod judge {
         Box::new(move |evidence| match evidence.at(&pointer) {
             Some(life) if failed(life, "create") || failed(life, "start") => {
                 Judgement::skip(Reason::Unsupported, outcome(evidence, &pointer))
+            }
+            _ => judge(evidence),
+        })
+    }
+
+    /// `judge`, or a refusal of the container at `pointer`: either is right.
+    pub fn or_refused(pointer: &str, judge: Judge) -> Judge {
+        let pointer = pointer.to_owned();
+        Box::new(move |evidence| match evidence.at(&pointer) {
+            Some(life) if failed(life, "create") || failed(life, "start") => {
+                Judgement::of(true, "it is refused", outcome(evidence, &pointer))
             }
             _ => judge(evidence),
         })

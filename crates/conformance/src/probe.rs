@@ -15,6 +15,8 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+pub(crate) use facts::namespaces;
+
 /// Stands before every report.
 const SEPARATOR: char = '\u{1e}';
 

@@ -5,6 +5,7 @@
 //! Judging happens outside of containers; inside, a probe reports facts.
 
 mod cases;
+mod holder;
 mod host;
 mod ran;
 mod run;

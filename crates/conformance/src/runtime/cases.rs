@@ -6,13 +6,21 @@
 //! worst that this suite can do. Where the specification leaves a choice, every choice passes.
 
 mod control;
+mod edit;
+mod limits;
+mod namespaces;
+mod privileges;
+mod process;
+mod scheduling;
 
 use crate::case::Case;
 
 use super::stage::Stage;
 
+const FAMILIES: [fn() -> Vec<Case<Stage>>; 6] =
+    [control::cases, process::cases, limits::cases, privileges::cases, scheduling::cases, namespaces::cases];
+
 /// Every case.
 pub fn suite() -> Vec<Case<Stage>> {
-    let families = [control::cases()];
-    families.into_iter().flatten().collect()
+    FAMILIES.iter().flat_map(|cases| cases()).collect()
 }
