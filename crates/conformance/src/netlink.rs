@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const RTM_NEWLINK: u16 = 16;
+const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
 const RTM_NEWADDR: u16 = 20;
 const RTM_DELADDR: u16 = 21;
@@ -73,6 +74,12 @@ impl Netlink {
         attribute(&mut body, IFLA_IFNAME, &terminated(left));
         attribute(&mut body, IFLA_LINKINFO, &info);
         self.ask(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE_NEW, &body).map(drop)
+    }
+
+    /// Removes the device called `name`, and with a cable's end the other.
+    pub(crate) fn remove(&mut self, name: &str) -> Result<()> {
+        let body = link_header(self.index(name)?, 0, 0);
+        self.ask(RTM_DELLINK, NLM_F_ACK, &body).map(drop)
     }
 
     /// Changes the device called `name`.

@@ -7,8 +7,10 @@
 
 mod control;
 mod edit;
+mod kernel;
 mod limits;
 mod namespaces;
+mod network;
 mod privileges;
 mod process;
 mod scheduling;
@@ -17,8 +19,16 @@ use crate::case::Case;
 
 use super::stage::Stage;
 
-const FAMILIES: [fn() -> Vec<Case<Stage>>; 6] =
-    [control::cases, process::cases, limits::cases, privileges::cases, scheduling::cases, namespaces::cases];
+const FAMILIES: &[fn() -> Vec<Case<Stage>>] = &[
+    control::cases,
+    process::cases,
+    limits::cases,
+    privileges::cases,
+    scheduling::cases,
+    namespaces::cases,
+    network::cases,
+    kernel::cases,
+];
 
 /// Every case.
 pub fn suite() -> Vec<Case<Stage>> {
