@@ -14,6 +14,8 @@ mod network;
 mod privileges;
 mod process;
 mod scheduling;
+mod seccomp;
+mod seccomp_agent;
 
 use crate::case::Case;
 
@@ -28,6 +30,8 @@ const FAMILIES: &[fn() -> Vec<Case<Stage>>] = &[
     namespaces::cases,
     network::cases,
     kernel::cases,
+    seccomp::cases,
+    seccomp_agent::cases,
 ];
 
 /// Every case.
