@@ -4,7 +4,9 @@
 //! has a mount namespace of its own, and is killed with all that descends from it when its time is over.
 //! Judging happens outside of containers; inside, a probe reports facts.
 
+mod agent;
 mod cases;
+mod holder;
 mod host;
 mod ran;
 mod run;

@@ -1,6 +1,7 @@
 //! The stage of one case: bundles, containers, and the operations on them, each of them written down.
 
 mod console;
+mod exec;
 mod mounts;
 
 use std::os::unix::fs::DirBuilderExt as _;

@@ -1,5 +1,7 @@
 //! Small changes to a configuration that many cases make.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::case::Case;
@@ -64,4 +66,23 @@ pub(super) fn refusal(
     })
     .rule(row, refused("/attempt"))
     .rule("RUN-ERR-01", unchanged("/attempt"))
+}
+
+/// Takes the namespace of `kind` out of the list, and what only makes sense with it.
+pub(super) fn drop_namespace(config: &mut Value, kind: &str) {
+    if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
+        list.retain(|entry| entry["type"] != kind);
+    }
+}
+
+/// Puts the namespace of `kind` on the list, in place of one that is there.
+pub(super) fn set_namespace(config: &mut Value, kind: &str, path: Option<&Path>) {
+    drop_namespace(config, kind);
+    let mut entry = json!({"type": kind});
+    if let Some(path) = path {
+        entry["path"] = json!(path);
+    }
+    if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
+        list.push(entry);
+    }
 }
