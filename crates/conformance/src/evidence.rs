@@ -90,7 +90,10 @@ pub(crate) fn describe(ran: &Value) -> String {
     }
     let name = ran.get("operation").and_then(Value::as_str).unwrap_or("operation");
     let said = ran.get("stderr").and_then(Value::as_str).unwrap_or_default();
-    let said = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("and said nothing");
+    // The last line that speaks of an error, for some print a trace behind it.
+    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+    let error = lines.iter().rfind(|line| line.to_lowercase().contains("error"));
+    let said = error.or(lines.last()).unwrap_or(&"and said nothing");
     if ran.get("timedOut") == Some(&Value::Bool(true)) {
         return format!("{name} did not return in time");
     }
@@ -98,6 +101,13 @@ pub(crate) fn describe(ran: &Value) -> String {
         Some(code) => clip(&format!("{name} exited with {code}: {}", said.trim())),
         None => clip(&format!("{name} was killed by a signal: {}", said.trim())),
     }
+}
+
+/// Whether a recorded operation ended by itself and with a failure: one that a signal or the harness ended
+/// has refused nothing.
+pub(crate) fn was_refused(ran: &Value) -> bool {
+    ran.get("timedOut") != Some(&Value::Bool(true))
+        && ran.get("exit").and_then(Value::as_i64).is_some_and(|code| code != 0)
 }
 
 /// Observations are for people: what is longer than this is in the evidence itself.
@@ -182,58 +192,13 @@ pub mod judge {
         })
     }
 
-    /// The attempt at `pointer` was refused by `create` itself, and left no container.
-    pub fn refused(pointer: &str) -> Judge {
-        refusal(pointer, "create", |evidence, pointer| failed(evidence, &format!("{pointer}/create")))
-    }
-
-    /// The attempt at `pointer` was refused by `create` or by `start`; its program did not run.
-    pub fn refused_by_start(pointer: &str) -> Judge {
-        refusal(pointer, "create or start", |evidence, pointer| {
-            let ran = evidence.at(&format!("{pointer}/ran")) != Some(&Value::Bool(false));
-            let operation = |name: &str| failed(evidence, &format!("{pointer}/{name}"));
-            !ran && (operation("create") || operation("start"))
-        })
-    }
-
-    fn refusal(
-        pointer: &str,
-        by: &'static str,
-        holds: impl Fn(&Evidence, &str) -> bool + Send + Sync + 'static,
-    ) -> Judge {
-        let pointer = pointer.to_owned();
-        Box::new(move |evidence| {
-            let expected = format!("{pointer}: {by} fails, and there is no container then");
-            let created = failed(evidence, &format!("{pointer}/create"));
-            // A container that was refused by its start alone may be there, stopped, until it is deleted.
-            let gone = !created || failed(evidence, &format!("{pointer}/state"));
-            let observed = ["create", "start", "state"].map(|name| {
-                let place = format!("{pointer}/{name}");
-                match evidence.at(&place) {
-                    None | Some(Value::Null) => format!("no {name}"),
-                    Some(ran) if ran.get("exit").and_then(Value::as_i64) == Some(0) => {
-                        format!("{name} succeeded")
-                    }
-                    Some(ran) => describe(ran),
-                }
-            });
-            Judgement::of(holds(evidence, &pointer) && gone, expected, observed.join("; "))
-        })
-    }
-
-    /// Whether the operation at `pointer` ended by itself, and not with success.
-    fn failed(evidence: &Evidence, pointer: &str) -> bool {
-        let Some(ran) = evidence.at(pointer) else { return false };
-        ran.get("timedOut") != Some(&Value::Bool(true))
-            && ran.get("exit").and_then(Value::as_i64).is_some_and(|code| code != 0)
-    }
-
     /// The operation at `pointer` failed by itself.
     pub fn fails(pointer: &str) -> Judge {
         let pointer = pointer.to_owned();
         Box::new(move |evidence| {
             let observed = evidence.at(&pointer).map_or_else(|| evidence.show(&pointer), describe);
-            Judgement::of(failed(evidence, &pointer), format!("{pointer} fails"), observed)
+            let holds = evidence.at(&pointer).is_some_and(was_refused);
+            Judgement::of(holds, format!("{pointer} fails"), observed)
         })
     }
 
@@ -255,9 +220,118 @@ pub mod judge {
     /// The refusal at `pointer` has left the host as it was. Where nothing was refused there is nothing to say.
     pub fn unchanged(pointer: &str) -> Judge {
         let (pointer, left) = (pointer.to_owned(), nothing_left(pointer));
-        Box::new(move |evidence| match failed(evidence, &format!("{pointer}/create")) {
-            true => left(evidence),
-            false => Judgement::not_applicable("create has not refused it"),
+        Box::new(move |evidence| match evidence.at(&pointer) {
+            // An attempt that is not there at all has shown nothing.
+            Some(attempt) if !failed(attempt, "create") => {
+                Judgement::not_applicable("create has not refused it")
+            }
+            _ => left(evidence),
+        })
+    }
+
+    /// The attempt at `pointer` was refused by `create`: the subject ended by itself with an error, and there
+    /// is no container afterwards.
+    pub fn refused(pointer: &str) -> Judge {
+        refusal(vec![pointer.to_owned()], "is refused by create, without a container afterwards", |attempt| {
+            failed(attempt, "create") && failed(attempt, "state")
+        })
+    }
+
+    /// The attempt at `pointer` was refused by `start` at the latest, which is in time for what may be applied
+    /// by either: the properties of `process`.
+    pub fn refused_by_start(pointer: &str) -> Judge {
+        each_refused_by_start(&[pointer])
+    }
+
+    /// As [`refused_by_start`], for several attempts; every one that was not refused is named.
+    pub fn each_refused_by_start(pointers: &[&str]) -> Judge {
+        let pointers = pointers.iter().map(|pointer| (*pointer).to_owned()).collect();
+        refusal(pointers, "is refused by start at the latest", refused_in_time)
+    }
+
+    fn refused_in_time(attempt: &Value) -> bool {
+        let by_create = failed(attempt, "create") && failed(attempt, "state");
+        by_create || (succeeded(attempt, "create") && failed(attempt, "start"))
+    }
+
+    fn refusal(pointers: Vec<String>, expected: &'static str, test: fn(&Value) -> bool) -> Judge {
+        Box::new(move |evidence| {
+            let refused = |attempt: &Value| attempt.get("ran") == Some(&Value::Bool(false)) && test(attempt);
+            let accepted: Vec<String> = pointers
+                .iter()
+                .filter(|pointer| !evidence.at(pointer).is_some_and(refused))
+                .map(|pointer| format!("{pointer}: {}", outcome(evidence, pointer)))
+                .collect();
+            let observed =
+                if accepted.is_empty() { outcomes(evidence, &pointers) } else { accepted.join("; ") };
+            let holds = accepted.is_empty() && !pointers.is_empty();
+            Judgement::of(holds, format!("{} {expected}", pointers.join(", ")), clip(&observed))
+        })
+    }
+
+    fn outcomes(evidence: &Evidence, pointers: &[String]) -> String {
+        pointers.iter().map(|pointer| outcome(evidence, pointer)).collect::<Vec<_>>().join("; ")
+    }
+
+    /// How far an attempt came, in words.
+    fn outcome(evidence: &Evidence, pointer: &str) -> String {
+        let Some(attempt) = evidence.at(pointer) else { return evidence.show(pointer) };
+        let operations = ["create", "start"].map(|name| attempt.get(name).filter(|ran| !ran.is_null()));
+        let operations = operations.into_iter().flatten();
+        let wrong = operations.clone().find(|ran| ran.get("exit").and_then(Value::as_i64) != Some(0));
+        match wrong.or(operations.last()) {
+            Some(ran) if ran.get("exit").and_then(Value::as_i64) == Some(0) => {
+                format!("{} succeeded", ran.get("operation").and_then(Value::as_str).unwrap_or("it"))
+            }
+            Some(ran) => describe(ran),
+            None => clip(&attempt.to_string()),
+        }
+    }
+
+    /// Whether the operation ended by itself with an error.
+    fn failed(attempt: &Value, operation: &str) -> bool {
+        attempt.get(operation).is_some_and(was_refused)
+    }
+
+    fn succeeded(attempt: &Value, operation: &str) -> bool {
+        attempt.pointer(&format!("/{operation}/exit")) == Some(&Value::from(0))
+    }
+
+    /// `judge`, where the subject has run the container at `pointer`. One that it has refused shows that it
+    /// does not support something that it need not support.
+    pub fn where_supported(pointer: &str, judge: Judge) -> Judge {
+        let pointer = pointer.to_owned();
+        Box::new(move |evidence| match evidence.at(&pointer) {
+            Some(life) if failed(life, "create") || failed(life, "start") => {
+                Judgement::skip(Reason::Unsupported, outcome(evidence, &pointer))
+            }
+            _ => judge(evidence),
+        })
+    }
+
+    /// `judge`, or a refusal of the container at `pointer`: either is right.
+    pub fn or_refused(pointer: &str, judge: Judge) -> Judge {
+        let pointer = pointer.to_owned();
+        Box::new(move |evidence| match evidence.at(&pointer) {
+            Some(life) if failed(life, "create") || failed(life, "start") => {
+                Judgement::of(true, "it is refused", outcome(evidence, &pointer))
+            }
+            _ => judge(evidence),
+        })
+    }
+
+    /// `judge`, where `control` is content; otherwise what `judge` says would mean nothing.
+    pub fn provided(control: Judge, judge: Judge) -> Judge {
+        Box::new(move |evidence| {
+            let seen = control(evidence);
+            match seen.verdict {
+                crate::Verdict::Pass => judge(evidence),
+                crate::Verdict::Skip => seen,
+                _ => Judgement::inconclusive(format!(
+                    "the control does not hold: {}, not {}",
+                    seen.observed, seen.expected
+                )),
+            }
         })
     }
 
@@ -295,6 +369,13 @@ mod tests {
     }
 
     #[test]
+    fn a_trace_behind_an_error_is_not_the_error() {
+        let ran =
+            json!({"operation": "create", "exit": 1, "stderr": "Error: no such file\nStack:\n  0: main\n"});
+        assert_eq!(describe(&ran), "create exited with 1: Error: no such file");
+    }
+
+    #[test]
     fn what_is_absent_never_passes() {
         let evidence = evidence();
         for judge in [
@@ -303,10 +384,69 @@ mod tests {
             judge::same("/no", "/no"),
             judge::differ("/no", "/probe"),
             judge::satisfies("/no", "is anything", |_| true),
+            judge::refused("/no"),
+            judge::nothing_left("/no"),
         ] {
             assert_eq!(judge(&evidence).verdict, Verdict::Fail);
         }
         assert_eq!(judge::equals("/probe/pid", 1)(&evidence).verdict, Verdict::Pass);
         assert_eq!(judge::all(Vec::new())(&evidence).verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn only_who_fails_by_himself_has_refused() {
+        let verdict = |create: Value, state: i64, ran: bool| {
+            let mut evidence = Evidence::default();
+            evidence.record("a", json!({"create": create, "state": {"exit": state}, "ran": ran}));
+            judge::refused("/a")(&evidence).verdict
+        };
+        assert_eq!(verdict(json!({"exit": 1}), 1, false), Verdict::Pass);
+        assert_eq!(verdict(json!({"exit": 0}), 1, false), Verdict::Fail);
+        assert_eq!(verdict(json!({"exit": null}), 1, false), Verdict::Fail);
+        assert_eq!(verdict(json!({"exit": 1, "timedOut": true}), 1, false), Verdict::Fail);
+        assert_eq!(verdict(json!({"exit": 1}), 0, false), Verdict::Fail);
+        assert_eq!(verdict(json!({"exit": 1}), 1, true), Verdict::Fail);
+    }
+
+    #[test]
+    fn only_an_error_has_to_leave_nothing() {
+        let verdict = |exit: i64, left: &[&str]| {
+            let mut evidence = Evidence::default();
+            evidence.record("a", json!({"create": {"exit": exit}, "left": left}));
+            judge::unchanged("/a")(&evidence).verdict
+        };
+        assert_eq!(verdict(1, &[]), Verdict::Pass);
+        assert_eq!(verdict(1, &["+ mount"]), Verdict::Fail);
+        assert_eq!(verdict(0, &["+ mount"]), Verdict::NotApplicable);
+    }
+
+    #[test]
+    fn a_refusal_is_an_error_of_the_subject_itself() {
+        let attempt = |create: Value, start: Value, state: i64, ran: bool| {
+            let mut evidence = Evidence::default();
+            let value = json!({"create": {"operation": "create", "exit": create}, "start": {"operation": "start", "exit": start}, "state": {"exit": state}, "ran": ran});
+            evidence.record("a", value);
+            [judge::refused("/a"), judge::refused_by_start("/a")].map(|judge| judge(&evidence).verdict)
+        };
+        use Verdict::{Fail, Pass};
+        assert_eq!(attempt(json!(1), Value::Null, 1, false), [Pass, Pass]);
+        assert_eq!(attempt(json!(0), json!(1), 0, false), [Fail, Pass]);
+        assert_eq!(attempt(json!(0), json!(0), 0, true), [Fail, Fail]);
+        // Killed, a container left behind, or the program run all the same.
+        assert_eq!(attempt(Value::Null, Value::Null, 1, false), [Fail, Fail]);
+        assert_eq!(attempt(json!(1), Value::Null, 0, false), [Fail, Fail]);
+        assert_eq!(attempt(json!(1), Value::Null, 1, true), [Fail, Fail]);
+        assert_eq!(judge::each_refused_by_start(&[])(&Evidence::default()).verdict, Fail);
+        assert_eq!(judge::refused("/none")(&Evidence::default()).verdict, Fail);
+    }
+
+    #[test]
+    fn what_is_refused_is_no_failure_where_it_need_not_be_supported() {
+        let mut evidence = Evidence::default();
+        evidence.record("a", json!({"create": {"operation": "create", "exit": 1, "stderr": "no"}}));
+        let judgement = judge::where_supported("/a", judge::equals("/a/x", 1))(&evidence);
+        assert_eq!((judgement.verdict, judgement.reason), (Verdict::Skip, Some(Reason::Unsupported)));
+        let control = judge::provided(judge::equals("/a/x", 1), judge::equals("/a/create/exit", 1));
+        assert_eq!(control(&evidence).verdict, Verdict::Inconclusive);
     }
 }

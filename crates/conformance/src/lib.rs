@@ -9,6 +9,7 @@
 mod case;
 mod error;
 mod evidence;
+mod netlink;
 pub mod probe;
 pub mod requirement;
 pub mod results;

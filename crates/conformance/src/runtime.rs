@@ -4,10 +4,13 @@
 //! has a mount namespace of its own, and is killed with all that descends from it when its time is over.
 //! Judging happens outside of containers; inside, a probe reports facts.
 
+mod agent;
 mod cases;
+mod holder;
 mod host;
 mod ran;
 mod run;
+mod seen;
 mod settings;
 mod stage;
 mod subject;
@@ -17,6 +20,6 @@ pub use cases::suite;
 pub use ran::Ran;
 pub use run::{Progress, Request, run};
 pub use settings::{CgroupDriver, Settings};
-pub use stage::{Container, Stage};
+pub use stage::{ConsoleSocket, Container, Stage, Terminal};
 pub use subject::{Dialect, Subject};
 pub use worker::work;

@@ -1,4 +1,6 @@
-//! `seccomp(2)`: loading a filter, and asking what the kernel knows.
+//! `seccomp(2)`: loading a filter, asking what the kernel knows, and answering for a filter that asks.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::io::Result;
 
@@ -52,4 +54,60 @@ pub fn flags_are_available(flags: u32) -> bool {
     // SAFETY: with a null program the kernel checks the flags first and then fails with EFAULT, changing nothing.
     let done = unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, flags, std::ptr::null::<u8>()) };
     check(if done == 0 { 0 } else { -1 }) == Err(rustix::io::Errno::FAULT)
+}
+
+/// A system call that waits for the answer of whoever holds the filter's listener; the kernel's
+/// `struct seccomp_notif`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Notification {
+    /// Names it in the answer.
+    pub id: u64,
+    /// The caller, in the pid namespace of the receiver.
+    pub pid: u32,
+    flags: u32,
+    /// The number of the system call.
+    pub number: i32,
+    /// `AUDIT_ARCH_*`.
+    pub architecture: u32,
+    instruction_pointer: u64,
+    /// What it was called with.
+    pub arguments: [u64; 6],
+}
+
+/// The next call that waits at `listener`.
+///
+/// # Errors
+/// `ENOENT` where the caller has been ended meanwhile, `ENOTTY` where `listener` is no such descriptor.
+///
+/// # References
+/// - [seccomp_unotify(2)](https://man7.org/linux/man-pages/man2/seccomp_unotify.2.html)
+pub fn receive_notification(listener: BorrowedFd<'_>) -> Result<Notification> {
+    const SECCOMP_IOCTL_NOTIF_RECV: libc::c_ulong = 0xc050_2100;
+    // The kernel refuses a structure that is not zero.
+    let mut notification = Notification::default();
+    // SAFETY: the request writes a seccomp_notif, whose 80 bytes this structure has.
+    let done = unsafe { libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_RECV, &raw mut notification) };
+    check(done).map(|()| notification)
+}
+
+/// Lets the call `id` return `value`, without being made.
+///
+/// # Errors
+/// `ENOENT` where nobody waits for that answer any more.
+///
+/// # References
+/// - [seccomp_unotify(2)](https://man7.org/linux/man-pages/man2/seccomp_unotify.2.html)
+pub fn answer_notification(listener: BorrowedFd<'_>, id: u64, value: i64) -> Result<()> {
+    const SECCOMP_IOCTL_NOTIF_SEND: libc::c_ulong = 0xc018_2101;
+    #[repr(C)]
+    struct Response {
+        id: u64,
+        value: i64,
+        error: i32,
+        flags: u32,
+    }
+    let mut response = Response { id, value, error: 0, flags: 0 };
+    // SAFETY: the request reads a seccomp_notif_resp, whose 24 bytes this structure has, and writes no more.
+    check(unsafe { libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_SEND, &raw mut response) })
 }

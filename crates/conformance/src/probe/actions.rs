@@ -2,6 +2,7 @@
 //! Its result is `{"do": ..., "ok": ..., "value" or "errno": ...}`: what happened, not whether that is right.
 
 use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, ExitCode};
 
 use plimsoll_sys::inspect;
@@ -34,6 +35,7 @@ pub(super) fn run(action: &str) -> Value {
 fn attempt(verb: &str, operands: &[&str]) -> Value {
     match (verb, operands) {
         ("stat", [path]) => outcome(rustix::fs::lstat(*path), |stat| described(&stat, path)),
+        ("follow", [path]) => outcome(rustix::fs::stat(*path), |stat| described(&stat, path)),
         ("open", [path, how]) => outcome(open(path, how), |_| Value::Null),
         ("read", [path]) => outcome(read(path), |text| json!(text)),
         ("write", [path, text]) => outcome(write(path, text), |()| Value::Null),
@@ -62,6 +64,8 @@ fn attempt(verb: &str, operands: &[&str]) -> Value {
         }
         ("atime", [path]) => outcome(atime(path), |changed| json!(changed)),
         ("run", [program, arguments @ ..]) => execute(program, arguments),
+        // One action in a process of its own, which may not survive it.
+        ("child", [_, ..]) => execute("/proc/self/exe", &["do", &operands.join(":")]),
         ("call", [name, arguments @ ..]) => outcome(call(name, arguments), |returned| json!(returned)),
         ("pty", [path]) => outcome(pty(path), |name| json!(name)),
         ("hostname", [text]) => outcome(rustix::system::sethostname(text.as_bytes()), |()| Value::Null),
@@ -172,7 +176,12 @@ fn execute(program: &str, arguments: &[&str]) -> Value {
     match Command::new(program).args(arguments).output() {
         Ok(output) => {
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            json!({"ok": true, "value": {"code": output.status.code(), "frames": super::frames(&text), "stdout": text}})
+            json!({"ok": true, "value": {
+                "code": output.status.code(),
+                "signal": output.status.signal(),
+                "frames": super::frames(&text),
+                "stdout": text,
+            }})
         }
         Err(e) => match Errno::from_io_error(&e) {
             Some(errno) => json!({"ok": false, "errno": super::errno_name(errno)}),

@@ -6,6 +6,8 @@ use plimsoll_sys::inspect;
 use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 
+use crate::netlink::Netlink;
+
 /// Everything.
 pub(super) fn all() -> Value {
     let mut facts = identity();
@@ -85,7 +87,7 @@ fn status() -> BTreeMap<String, String> {
 }
 
 /// The namespaces of `process` by kind, as the kernel names them.
-pub(super) fn namespaces(process: &str) -> BTreeMap<String, String> {
+pub(crate) fn namespaces(process: &str) -> BTreeMap<String, String> {
     let kinds = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
     let link = |kind: &&str| {
         let target = std::fs::read_link(format!("/proc/{process}/ns/{kind}")).ok()?;
@@ -187,18 +189,9 @@ fn terminal() -> Value {
     })
 }
 
-/// Network devices with whether they are up.
-fn interfaces() -> BTreeMap<String, bool> {
-    let text = read("/proc/self/net/dev").unwrap_or_default();
-    let names = text.lines().skip(2).filter_map(|line| line.split_once(':'));
-    names
-        .map(|(name, _)| {
-            let name = name.trim().to_owned();
-            let flags = read(&format!("/sys/class/net/{name}/flags")).unwrap_or_default();
-            let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).unwrap_or_default();
-            (name, flags & 1 != 0)
-        })
-        .collect()
+/// Network devices by name; those of other processes' namespaces are not seen.
+fn interfaces() -> BTreeMap<String, Value> {
+    Netlink::open().and_then(|mut netlink| netlink.describe()).unwrap_or_default()
 }
 
 /// Seconds of the clocks that a time namespace moves.

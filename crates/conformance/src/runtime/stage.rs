@@ -1,5 +1,9 @@
 //! The stage of one case: bundles, containers, and the operations on them, each of them written down.
 
+mod console;
+mod exec;
+mod mounts;
+
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,6 +22,9 @@ use crate::probe::frames;
 use super::host::Host;
 use super::ran::{Ran, Streams, execute};
 use super::settings::{CgroupDriver, Settings};
+
+pub use console::{ConsoleSocket, Terminal};
+pub(crate) use mounts::share_mount;
 
 /// The probe's place in every root file system.
 pub(crate) const PROBE: &str = "/probe";
@@ -64,6 +71,7 @@ pub struct Stage {
     mark: String,
     count: usize,
     made: Vec<(String, PathBuf)>,
+    mounted: Vec<PathBuf>,
 }
 
 impl Stage {
@@ -77,6 +85,7 @@ impl Stage {
             mark,
             count: 0,
             made: Vec::new(),
+            mounted: Vec::new(),
         }
     }
 
@@ -380,7 +389,20 @@ impl Stage {
     ///
     /// # Errors
     /// As [`Stage::call`].
-    pub fn observe_in(&mut self, name: &str, mut container: Container) -> Result<(), Obstacle> {
+    pub fn observe_in(&mut self, name: &str, container: Container) -> Result<(), Obstacle> {
+        self.observe_between(name, container, |_, _| Ok(()))
+    }
+
+    /// As [`Stage::observe_in`]; `between` is done once the container is created and before it is started.
+    ///
+    /// # Errors
+    /// As [`Stage::call`], and those of `between`.
+    pub fn observe_between(
+        &mut self,
+        name: &str,
+        mut container: Container,
+        between: impl FnOnce(&mut Stage, &Container) -> Result<(), Obstacle>,
+    ) -> Result<(), Obstacle> {
         let before = self.host();
         let mut seen = json!({"id": container.id});
         let mut put = |member: &str, value: Value| {
@@ -391,6 +413,7 @@ impl Stage {
         let created = self.create(&mut container)?;
         put("create", brief(&created));
         if created.ok() {
+            between(self, &container)?;
             let started = self.start(&container)?;
             put("start", brief(&started));
             if started.ok() {

@@ -81,6 +81,7 @@ fn finish(stage: &mut Stage) {
     }
     host::kill_descendants();
     host::remove_cgroups(stage.mark());
+    stage.unmount();
 }
 
 /// A mount namespace that the host's mounts reach and whose mounts do not reach the host.

@@ -1,0 +1,101 @@
+//! `process.rlimits`.
+
+use rustix::process::{Resource, getrlimit};
+use serde_json::{Value, json};
+
+use crate::case::Case;
+use crate::evidence::judge::{each_refused_by_start, refused_by_start};
+use crate::evidence::{Evidence, Judge};
+use crate::runtime::Stage;
+use crate::verdict::Judgement;
+
+/// Every type of `getrlimit(2)` with limits that let a small program and a runtime live. Where the caller
+/// has less, less is asked for: only CAP_SYS_RESOURCE raises a hard limit.
+const LIMITS: [(&str, Resource, u64, u64); 16] = [
+    ("RLIMIT_AS", Resource::As, 1 << 42, 1 << 43),
+    ("RLIMIT_CORE", Resource::Core, 0, 4096),
+    ("RLIMIT_CPU", Resource::Cpu, 1000, 2000),
+    ("RLIMIT_DATA", Resource::Data, 1 << 42, 1 << 43),
+    ("RLIMIT_FSIZE", Resource::Fsize, 1 << 32, 1 << 33),
+    ("RLIMIT_LOCKS", Resource::Locks, 10, 20),
+    ("RLIMIT_MEMLOCK", Resource::Memlock, 32 << 10, 64 << 10),
+    ("RLIMIT_MSGQUEUE", Resource::Msgqueue, 4000, 8000),
+    ("RLIMIT_NICE", Resource::Nice, 5, 10),
+    ("RLIMIT_NOFILE", Resource::Nofile, 300, 400),
+    ("RLIMIT_NPROC", Resource::Nproc, 5000, 6000),
+    ("RLIMIT_RSS", Resource::Rss, 1 << 42, 1 << 43),
+    ("RLIMIT_RTPRIO", Resource::Rtprio, 3, 6),
+    ("RLIMIT_RTTIME", Resource::Rttime, 3_000_000, 6_000_000),
+    ("RLIMIT_SIGPENDING", Resource::Sigpending, 1000, 2000),
+    ("RLIMIT_STACK", Resource::Stack, 8 << 20, 16 << 20),
+];
+
+pub(super) fn cases() -> Vec<Case<Stage>> {
+    vec![
+        Case::new("rlimits/all", |stage: &mut Stage| {
+            let mut config = stage.config(&["exit:0"]);
+            let limits = configured();
+            stage.evidence.record("configured", limits.clone());
+            config["process"]["rlimits"] = limits;
+            stage.observe("root", &config)?;
+            config["process"]["user"] = json!({"uid": 1000, "gid": 1000});
+            config["process"]["capabilities"] = json!({});
+            stage.observe("user", &config)
+        })
+        .rule("CFG-RLIM-03", limits_hold(|found, _| found.is_object()))
+        .rule("CFG-RLIM-04", limits_hold(|found, wanted| found["soft"] == wanted["soft"]))
+        .rule("CFG-RLIM-05", limits_hold(|found, wanted| found["hard"] == wanted["hard"])),
+        Case::new("rlimits/refused", |stage: &mut Stage| {
+            let mut config = stage.config(&["exit:0"]);
+            let limit = |kind: &str, value: u64| json!({"type": kind, "soft": value, "hard": value});
+            for (name, limits) in [
+                ("unknown", json!([limit("RLIMIT_TEST", 100)])),
+                ("lower-case", json!([limit("rlimit_nothing", 100)])),
+                ("same", json!([limit("RLIMIT_NOFILE", 300), limit("RLIMIT_NOFILE", 300)])),
+                (
+                    "other",
+                    json!([
+                        limit("RLIMIT_NOFILE", 300),
+                        limit("RLIMIT_CORE", 0),
+                        limit("RLIMIT_NOFILE", 200)
+                    ]),
+                ),
+            ] {
+                config["process"]["rlimits"] = limits;
+                stage.attempt(name, &config)?;
+            }
+            Ok(())
+        })
+        .rule("CFG-RLIM-02", each_refused_by_start(&["/unknown", "/lower-case"]))
+        .rule("CFG-RLIM-06", refused_by_start("/other"))
+        .rule("CFG-RLIM-06", refused_by_start("/same")),
+    ]
+}
+
+fn configured() -> Value {
+    let limit = |(kind, resource, soft, hard): &(&str, Resource, u64, u64)| {
+        let most = getrlimit(*resource).maximum.unwrap_or(u64::MAX);
+        json!({"type": kind, "soft": (*soft).min(most), "hard": (*hard).min(most)})
+    };
+    LIMITS.iter().map(limit).collect()
+}
+
+/// `test` holds for what the probe found and what was configured, for every type and both users.
+fn limits_hold(test: fn(&Value, &Value) -> bool) -> Judge {
+    Box::new(move |evidence: &Evidence| {
+        let wanted = evidence.at("/configured").and_then(Value::as_array).cloned().unwrap_or_default();
+        let mut wrong = Vec::new();
+        for life in ["root", "user"] {
+            for limit in &wanted {
+                let pointer =
+                    format!("/{life}/report/rlimits/{}", limit["type"].as_str().unwrap_or_default());
+                if !evidence.at(&pointer).is_some_and(|found| test(found, limit)) {
+                    wrong.push(format!("{limit} became {} ({life})", evidence.show(&pointer)));
+                }
+            }
+        }
+        let holds = wrong.is_empty() && wanted.len() == LIMITS.len();
+        let observed = if holds { "all of them".to_owned() } else { wrong.join("; ") };
+        Judgement::of(holds, "every limit is as configured", observed)
+    })
+}

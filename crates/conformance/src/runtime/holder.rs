@@ -1,0 +1,73 @@
+//! A process that does nothing but hold namespaces, for containers that are to join them.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use plimsoll_sys::process::{CloneFlags, Forked, SingleThreaded, exit, fork};
+use rustix::process::{
+    Signal, WaitId, WaitIdOptions, pidfd_send_signal, set_parent_process_death_signal, waitid,
+};
+
+use crate::error::{Context as _, Result};
+
+/// The kinds of namespaces: as a configuration calls them, as `/proc` does, and as `clone(2)` does.
+pub(crate) const KINDS: [(&str, &str, CloneFlags); 8] = [
+    ("pid", "pid", CloneFlags::NEWPID),
+    ("network", "net", CloneFlags::NEWNET),
+    ("mount", "mnt", CloneFlags::NEWNS),
+    ("ipc", "ipc", CloneFlags::NEWIPC),
+    ("uts", "uts", CloneFlags::NEWUTS),
+    ("user", "user", CloneFlags::NEWUSER),
+    ("cgroup", "cgroup", CloneFlags::NEWCGROUP),
+    ("time", "time", CloneFlags::NEWTIME),
+];
+
+/// The process; it ends when this value is dropped, or with the worker.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    pid: i32,
+    pidfd: OwnedFd,
+}
+
+impl Holder {
+    /// Starts it in new namespaces; a new user namespace maps every id to itself.
+    pub(crate) fn start(flags: CloneFlags) -> Result<Holder> {
+        let context = || "hold namespaces";
+        let token = SingleThreaded::prove().context(context)?;
+        match fork(token, flags, None).context(context)? {
+            Forked::Parent { pid, pidfd } => {
+                let holder = Holder { pid, pidfd };
+                if flags.contains(CloneFlags::NEWUSER) {
+                    for file in ["uid_map", "gid_map"] {
+                        let path = format!("/proc/{pid}/{file}");
+                        std::fs::write(&path, "0 0 4294967295").context(|| format!("write {path}"))?;
+                    }
+                }
+                Ok(holder)
+            }
+            Forked::Child => {
+                // Where this fails it lives until the worker ends all that descends from it.
+                let _ = set_parent_process_death_signal(Some(Signal::KILL));
+                loop {
+                    if rustix::event::poll(&mut [], None).is_err_and(|errno| errno != rustix::io::Errno::INTR)
+                    {
+                        exit(1);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The file of its namespace of the kind that `/proc` calls `kind`.
+    pub(crate) fn path(&self, kind: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/ns/{kind}", self.pid))
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        // One that is gone already needs no end.
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+        let _ = waitid(WaitId::PidFd(std::os::fd::AsFd::as_fd(&self.pidfd)), WaitIdOptions::EXITED);
+    }
+}

@@ -1,0 +1,66 @@
+//! Mounts that a case makes itself, in the worker's mount namespace: what containers are given to bind.
+//! They go away with the stage.
+
+use std::path::{Path, PathBuf};
+
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount,
+};
+
+use crate::case::Obstacle;
+use crate::error::{Context as _, Result};
+use crate::verdict::Reason;
+
+use super::Stage;
+
+impl Stage {
+    /// Mounts a new tmpfs with `flags` on the folder `path`, which is made where it is missing, and gives the
+    /// path back. Anybody may write to it.
+    ///
+    /// # Errors
+    /// [`Obstacle::Skip`] for a caller who may not mount, [`Kind::Environment`](crate::Kind::Environment)
+    /// where it fails otherwise.
+    pub fn tmpfs(&mut self, path: PathBuf, flags: MountFlags) -> Result<PathBuf, Obstacle> {
+        may_mount()?;
+        let context = || format!("mount a tmpfs on {}", path.display());
+        std::fs::create_dir_all(&path).context(context)?;
+        mount("tmpfs", &path, "tmpfs", flags, Some(c"mode=777,size=16m")).context(context)?;
+        self.mounted.push(path.clone());
+        Ok(path)
+    }
+
+    /// Makes the folder `path` a mount of its own, in a new group of peers.
+    ///
+    /// # Errors
+    /// As [`Stage::tmpfs`].
+    pub fn share(&mut self, path: &Path) -> Result<(), Obstacle> {
+        may_mount()?;
+        mount_bind(path, path).context(|| format!("bind {} to itself", path.display()))?;
+        self.mounted.push(path.to_owned());
+        share_mount(path)?;
+        Ok(())
+    }
+
+    /// Unmounts what [`Stage::tmpfs`] and [`Stage::share`] have mounted.
+    pub(crate) fn unmount(&mut self) {
+        for path in self.mounted.drain(..).rev() {
+            // A mount that cannot be taken away ends with the worker's namespace.
+            let _ = unmount(path, UnmountFlags::DETACH);
+        }
+    }
+}
+
+/// Puts the mount at `path` into a group of peers.
+///
+/// # Errors
+/// [`Kind::Environment`](crate::Kind::Environment) where nothing is mounted there.
+pub(crate) fn share_mount(path: &Path) -> Result<()> {
+    mount_change(path, MountPropagationFlags::SHARED).context(|| format!("share {}", path.display()))
+}
+
+fn may_mount() -> Result<(), Obstacle> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(Obstacle::Skip(Reason::Privilege, "only root can mount what the container is to bind".to_owned()))
+}
