@@ -53,6 +53,7 @@ pub fn work(name: &str, index: &str) -> Result<()> {
     if !left.is_empty() {
         stage.evidence.record("leftover", left);
     }
+    unmount_below(&place);
     let milliseconds = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     let obstacle = done.err().as_ref().map(Obstacle::judgement);
     let record = CaseRecord {
@@ -82,6 +83,17 @@ fn finish(stage: &mut Stage) {
     host::kill_descendants();
     host::remove_cgroups(stage.mark());
     stage.unmount();
+}
+
+/// Unmounts what the subject has left in the case's folder, which could not be removed otherwise.
+fn unmount_below(place: &Path) {
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let targets = table.lines().filter_map(|line| line.split(' ').nth(4)).map(Path::new);
+    let below: Vec<_> = targets.filter(|target| target.starts_with(place)).collect();
+    for target in below.into_iter().rev() {
+        // What goes away with another is not there any more.
+        let _ = unmount(target, UnmountFlags::DETACH);
+    }
 }
 
 /// A mount namespace that the host's mounts reach and whose mounts do not reach the host.

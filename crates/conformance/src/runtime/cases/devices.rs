@@ -140,8 +140,8 @@ fn console() -> Case<Stage> {
 
 fn elsewhere() -> Case<Stage> {
     Case::new("devices/elsewhere", |stage: &mut Stage| {
-        let mut config = stage.config(&["follow:/opt/deep/zero", "open:/opt/deep/zero:r", "exit:0"]);
-        device(&mut config, &[("path", json!("/opt/deep/zero")), ("minor", json!(5))]);
+        let mut config = stage.config(&["follow:/srv/deep/zero", "open:/srv/deep/zero:r", "exit:0"]);
+        device(&mut config, &[("path", json!("/srv/deep/zero")), ("minor", json!(5))]);
         stage.observe("elsewhere", &config)
     })
     .rule(
@@ -149,8 +149,8 @@ fn elsewhere() -> Case<Stage> {
         optional(
             "elsewhere",
             all(vec![
-                is_device("elsewhere", "/opt/deep/zero", "character", 1, 5),
-                succeeds("elsewhere", "open:/opt/deep/zero:r"),
+                is_device("elsewhere", "/srv/deep/zero", "character", 1, 5),
+                succeeds("elsewhere", "open:/srv/deep/zero:r"),
             ]),
         ),
     )
