@@ -16,6 +16,7 @@ mod process;
 mod scheduling;
 mod seccomp;
 mod seccomp_agent;
+mod values;
 
 use crate::case::Case;
 
@@ -32,6 +33,7 @@ const FAMILIES: &[fn() -> Vec<Case<Stage>>] = &[
     kernel::cases,
     seccomp::cases,
     seccomp_agent::cases,
+    values::cases,
 ];
 
 /// Every case.

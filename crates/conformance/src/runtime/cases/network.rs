@@ -198,10 +198,7 @@ fn taken() -> Case<Stage> {
         Ok(())
     })
     .rule("LNX-NET-04", where_supported("/control", refused("/attempt")))
-    .rule(
-        "RUN-ERR-01",
-        where_supported("/control", all(vec![has("/after", DEVICE), lacks("/inner", DEVICE)])),
-    )
+    .rule("RUN-ERR-01", or_refused("/control", all(vec![has("/after", DEVICE), lacks("/inner", DEVICE)])))
 }
 
 fn template() -> Case<Stage> {
