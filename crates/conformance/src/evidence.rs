@@ -219,7 +219,10 @@ pub mod judge {
 
     /// The refusal at `pointer` has left the host as it was. Where nothing was refused there is nothing to say.
     pub fn unchanged(pointer: &str) -> Judge {
-        let (pointer, left) = (pointer.to_owned(), nothing_left(pointer));
+        let left = satisfies(&format!("{pointer}/left"), "is empty, but for trifles", |left| {
+            left.as_array().is_some_and(|lines| lines.iter().all(is_trivial))
+        });
+        let pointer = pointer.to_owned();
         Box::new(move |evidence| match evidence.at(&pointer) {
             // An attempt that is not there at all has shown nothing.
             Some(attempt) if !failed(attempt, "create") => {
@@ -296,6 +299,40 @@ pub mod judge {
     fn succeeded(attempt: &Value, operation: &str) -> bool {
         attempt.pointer(&format!("/{operation}/exit")) == Some(&Value::from(0))
     }
+
+    /// No attempt of the case that `create` has refused has left anything on the host. (One that only `start`
+    /// has refused leaves the container that `create` has made.)
+    pub fn refusals_leave_nothing() -> Judge {
+        Box::new(|evidence| {
+            let refused =
+                |(_, value): &(&String, &Value)| value.get("ran").is_some() && failed(value, "create");
+            let mut looked = 0;
+            let mut left = Vec::new();
+            for (name, attempt) in evidence.0.iter().filter(refused) {
+                looked += 1;
+                let lines = attempt.get("left").and_then(Value::as_array);
+                if lines.is_none_or(|lines| !lines.iter().all(is_trivial)) {
+                    left.push(format!("{name}: {}", attempt.get("left").unwrap_or(&Value::Null)));
+                }
+            }
+            match looked {
+                0 => Judgement::not_applicable("nothing was refused by create"),
+                _ if left.is_empty() => {
+                    Judgement::of(true, EXPECTED, format!("nothing after {looked} refusals"))
+                }
+                _ => Judgement::of(false, EXPECTED, clip(&left.join("; "))),
+            }
+        })
+    }
+
+    /// A file that the subject hides in its own folder is a cache, which the text calls trivial.
+    fn is_trivial(line: &Value) -> bool {
+        let path = line.as_str().and_then(|line| line.strip_prefix("+ file "));
+        let path = path.and_then(|path| path.rsplit_once("/state/"));
+        path.is_some_and(|(_, name)| name.starts_with('.'))
+    }
+
+    const EXPECTED: &str = "what create refuses leaves nothing behind";
 
     /// `judge`, where the subject has run the container at `pointer`. One that it has refused shows that it
     /// does not support something that it need not support.
@@ -438,6 +475,17 @@ mod tests {
         assert_eq!(attempt(json!(1), Value::Null, 1, true), [Fail, Fail]);
         assert_eq!(judge::each_refused_by_start(&[])(&Evidence::default()).verdict, Fail);
         assert_eq!(judge::refused("/none")(&Evidence::default()).verdict, Fail);
+        let left = |left: Value, create: i64| {
+            let mut evidence = Evidence::default();
+            evidence.record("a", json!({"create": {"exit": create}, "ran": false, "left": left}));
+            judge::refusals_leave_nothing()(&evidence).verdict
+        };
+        assert_eq!((left(json!([]), 1), left(json!(["+ file"]), 1)), (Pass, Fail));
+        assert_eq!(
+            (left(json!(["+ file /x/state/.cache"]), 1), left(json!(["+ file /x/state/a"]), 1)),
+            (Pass, Fail)
+        );
+        assert_eq!((left(Value::Null, 1), left(json!(["+ file"]), 0)), (Fail, Verdict::NotApplicable));
     }
 
     #[test]

@@ -33,6 +33,7 @@ mod root;
 mod scheduling;
 mod seccomp;
 mod seccomp_agent;
+mod values;
 
 use crate::case::Case;
 
@@ -65,6 +66,7 @@ const FAMILIES: &[fn() -> Vec<Case<Stage>>] = &[
     seccomp::cases,
     seccomp_agent::cases,
     cgroups::cases,
+    values::cases,
 ];
 
 /// Every case.

@@ -478,6 +478,9 @@ impl Stage {
     /// # Errors
     /// As [`Stage::call`].
     pub fn clean(&mut self, container: &Container) -> Result<(), Obstacle> {
+        if !self.root().join(&container.id).exists() {
+            return Ok(());
+        }
         // A transcript of what went wrong ends before the harness cleans up.
         let operations = self.evidence.0.get("operations").cloned();
         self.on("delete-force", container)?;

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use crate::case::{Case, Obstacle};
 use crate::error::Context as _;
-use crate::evidence::judge::{all, each_refused_by_start, equals, refused, same, satisfies, where_supported};
+use crate::evidence::judge::{
+    all, each_refused_by_start, equals, refusals_leave_nothing, refused, same, satisfies, where_supported,
+};
 use crate::runtime::Stage;
 use crate::verdict::Reason;
 
@@ -91,6 +93,7 @@ fn personality_refused() -> Case<Stage> {
         }
         Ok(())
     })
+    .rule("RUN-ERR-01", refusals_leave_nothing())
     .rule("LNX-PERS-01", each_refused_by_start(&["/unknown"]))
     .rule("LNX-PERS-02", each_refused_by_start(&["/flag"]))
 }
@@ -119,6 +122,7 @@ fn resctrl_absent() -> Case<Stage> {
         }
         Ok(())
     })
+    .rule("RUN-ERR-01", refusals_leave_nothing())
     .rule("LNX-RDT-02", refused("/class"))
     .rule("LNX-RDT-02", refused("/root"))
     .rule("LNX-RDT-02", refused("/empty"))

@@ -4,7 +4,7 @@ use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 
 use crate::case::Case;
-use crate::evidence::judge::{each_refused_by_start, refused_by_start};
+use crate::evidence::judge::{each_refused_by_start, refusals_leave_nothing, refused_by_start};
 use crate::evidence::{Evidence, Judge};
 use crate::runtime::Stage;
 use crate::verdict::Judgement;
@@ -66,6 +66,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             }
             Ok(())
         })
+        .rule("RUN-ERR-01", refusals_leave_nothing())
         .rule("CFG-RLIM-02", each_refused_by_start(&["/unknown", "/lower-case"]))
         .rule("CFG-RLIM-06", refused_by_start("/other"))
         .rule("CFG-RLIM-06", refused_by_start("/same")),

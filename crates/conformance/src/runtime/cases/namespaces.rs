@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use crate::case::{Case, Obstacle};
 use crate::error::Context as _;
 use crate::evidence::judge::{
-    all, differ, each_refused_by_start, equals, provided, refused, same, satisfies, where_supported,
+    all, differ, each_refused_by_start, equals, provided, refusals_leave_nothing, refused, same, satisfies,
+    where_supported,
 };
 use crate::evidence::{Evidence, Judge};
 use crate::netlink::Netlink;
@@ -191,6 +192,7 @@ fn relative() -> Case<Stage> {
         set_namespace(&mut config, "network", Some(&stage.place.join("net-here")));
         stage.observe("control", &config)
     })
+    .rule("RUN-ERR-01", refusals_leave_nothing())
     .rule("LNX-NS-02", provided(equals("/control/report/pid", 1), refused("/attempt")))
 }
 
@@ -245,7 +247,8 @@ fn duplicates() -> Case<Stage> {
             list.push(json!({"type": "network", "path": holder.path("net")}));
         }
         stage.attempt("one-with-path", &config)
-    });
+    })
+    .rule("RUN-ERR-01", refusals_leave_nothing());
     let names = KINDS.iter().map(|(kind, ..)| *kind).filter(|kind| *kind != "time");
     let places = names.chain(["one-with-path"]);
     places.fold(case, |case, name| case.rule("LNX-NS-07", refused(&format!("/{name}")))).rule(
@@ -270,6 +273,7 @@ fn without_type() -> Case<Stage> {
         }
         Ok(())
     })
+    .rule("RUN-ERR-01", refusals_leave_nothing())
     // One of no type can only be passed over, which leaves the container without what was asked for.
     .rule("LNX-NS-01", refused("/missing"))
     .rule("LNX-NS-01", refused("/unknown"))

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::case::Case;
 use crate::error::Context as _;
 use crate::evidence::judge::{
-    all, each_refused_by_start, equals, is_not, or_refused, refused_by_start, satisfies,
+    all, each_refused_by_start, equals, is_not, or_refused, refusals_leave_nothing, refused_by_start,
+    satisfies,
 };
 use crate::evidence::{Evidence, Judge};
 use crate::runtime::Stage;
@@ -25,6 +26,7 @@ fn program() -> Vec<Case<Stage>> {
             remove(&mut config, "/process");
             stage.attempt("attempt", &config)
         })
+        .rule("RUN-ERR-01", refusals_leave_nothing())
         // By create as well, which may validate everything.
         .rule("CFG-PROC-01", refused_by_start("/attempt")),
         Case::new("process/cwd", |stage: &mut Stage| {
@@ -37,6 +39,7 @@ fn program() -> Vec<Case<Stage>> {
             }
             Ok(())
         })
+        .rule("RUN-ERR-01", refusals_leave_nothing())
         .rule("CFG-PROC-05", each_refused_by_start(&["/relative", "/dot", "/empty"]))
         .rule("CFG-PROC-06", equals("/life/report/cwd", "/mnt")),
         Case::new("process/environment", |stage: &mut Stage| {
@@ -55,6 +58,7 @@ fn program() -> Vec<Case<Stage>> {
             remove(&mut config, "/process/args");
             stage.attempt("missing", &config)
         })
+        .rule("RUN-ERR-01", refusals_leave_nothing())
         .rule("CFG-PROC-08", each_refused_by_start(&["/empty", "/null", "/missing"])),
         Case::new("process/file", |stage: &mut Stage| {
             let mut config = stage.config(&["exit:0"]);

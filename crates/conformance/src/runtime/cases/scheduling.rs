@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use crate::case::{Case, Obstacle};
 use crate::error::Context as _;
 use crate::evidence::Judge;
-use crate::evidence::judge::{all, each_refused_by_start, equals, same, satisfies, where_supported};
+use crate::evidence::judge::{
+    all, each_refused_by_start, equals, refusals_leave_nothing, same, satisfies, where_supported,
+};
 use crate::runtime::Stage;
 use crate::verdict::Reason;
 
@@ -173,6 +175,7 @@ fn scheduler_refused() -> Case<Stage> {
         }
         Ok(())
     })
+    .rule("RUN-ERR-01", refusals_leave_nothing())
     .rule("CFG-SCHED-01", each_refused_by_start(&["/unknown", "/unsupported"]))
     .rule("CFG-SCHED-05", each_refused_by_start(&["/flag"]))
 }
@@ -226,6 +229,7 @@ fn io_priority_refused() -> Case<Stage> {
         }
         Ok(())
     })
+    .rule("RUN-ERR-01", refusals_leave_nothing())
     .rule("CFG-IOPR-01", each_refused_by_start(&["/class"]))
     .rule("CFG-IOPR-02", each_refused_by_start(&["/high", "/negative"]))
 }
