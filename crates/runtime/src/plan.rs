@@ -202,13 +202,13 @@ impl Plan {
     }
 
     /// Namespaces that the clone itself makes. The cgroup namespace waits until the process is in its
-    /// cgroup; a new time namespace takes only children in, so the pid namespace waits for the same fork;
-    /// below a joined user namespace all of them wait, so that it owns them.
+    /// cgroup; a time namespace, new or joined, takes only children in, so the pid namespace waits for the same
+    /// fork; below a joined user namespace all of them wait, so that it owns them.
     pub(crate) fn cloned(&self) -> CloneFlags {
         if self.joins_kind(CloneFlags::NEWUSER) {
             return CloneFlags::empty();
         }
-        match self.new.contains(CloneFlags::NEWTIME) {
+        match self.new.contains(CloneFlags::NEWTIME) || self.joins_kind(CloneFlags::NEWTIME) {
             true => self.new.without(CloneFlags::NEWCGROUP | CloneFlags::NEWTIME | CloneFlags::NEWPID),
             false => self.new.without(CloneFlags::NEWCGROUP),
         }
@@ -289,6 +289,9 @@ fn namespaces(linux: &Linux) -> Result<(CloneFlags, Vec<Join>)> {
 
 fn join(kind: CloneFlags, path: &str, index: usize) -> Result<Join> {
     let pointer = format!("/linux/namespaces/{index}/path");
+    if !path.starts_with('/') {
+        return Err(invalid(&pointer, format!("is not an absolute path: {path:?}")));
+    }
     let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
         .context(|| format!("config.json: {pointer}: open {path}"))?;
     let actual = plimsoll_sys::process::namespace_kind(&fd);

@@ -105,6 +105,12 @@ pub fn set(effective: u64, permitted: u64, inheritable: u64) -> Result<()> {
     check(done as i32)
 }
 
+/// The permitted set of the caller.
+pub fn permitted() -> Result<u64> {
+    let sets = rustix::thread::capabilities(None)?;
+    Ok(sets.permitted.bits())
+}
+
 /// Keeps permitted capabilities over a change from root to another user.
 pub fn keep_over_setuid() -> Result<()> {
     // SAFETY: PR_SET_KEEPCAPS takes an integer.

@@ -114,7 +114,15 @@ pub(crate) fn bounding_set(plan: &ProcessPlan) -> Outcome {
 pub(crate) fn capability_sets(plan: &ProcessPlan) -> Outcome {
     let Some(sets) = &plan.capabilities else { return Ok(()) };
     let known = u64::MAX >> (63 - plan.last_capability.min(63));
-    capability::set(sets.effective & known, sets.permitted & known, sets.inheritable & known)?;
+    let set = |most: u64| {
+        let most = most & known;
+        capability::set(sets.effective & most, sets.permitted & most, sets.inheritable & most)
+    };
+    match set(u64::MAX) {
+        // A capability that cannot be granted is no reason to fail: the program has one fewer.
+        Err(Errno::PERM) => set(capability::permitted()?)?,
+        done => done?,
+    }
     for number in 0..=plan.last_capability.min(63) {
         if sets.ambient & 1 << number != 0 {
             // What is not inheritable cannot be ambient; runc warns and goes on.

@@ -262,6 +262,9 @@ fn code(action: SeccompAction, errno: Option<u32>, pointer: &str) -> Result<u32>
         data @ 0..=0xffff => Ok(data),
         other => Err(invalid(pointer, format!("has an errno that does not fit 16 bits: {other}"))),
     };
+    if errno.is_some() && !matches!(action, SeccompAction::Errno | SeccompAction::Trace) {
+        return Err(invalid(pointer, "takes no errno, and one is given"));
+    }
     match action {
         SeccompAction::Kill | SeccompAction::KillThread => Ok(RET_KILL_THREAD),
         SeccompAction::KillProcess => Ok(RET_KILL_PROCESS),

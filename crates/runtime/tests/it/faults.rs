@@ -91,6 +91,20 @@ fn fields_that_are_wrong() {
 }
 
 #[test]
+fn values_that_mean_nothing_here() {
+    refused(
+        "nspath",
+        |c| c["linux"]["namespaces"][0] = json!({"type": "network", "path": "proc/self/ns/net"}),
+        "config.json: /linux/namespaces/0/path is not an absolute path: \"proc/self/ns/net\"",
+    );
+    refused(
+        "errno",
+        |c| c["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 1}),
+        "config.json: /linux/seccomp/defaultAction takes no errno, and one is given",
+    );
+}
+
+#[test]
 fn fields_that_are_not_there_yet() {
     type Change = fn(&mut Value);
     let rows: [(&str, Change, &str); 3] = [

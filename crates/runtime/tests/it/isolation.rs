@@ -68,6 +68,33 @@ fn a_pid_namespace_is_joined_by_a_second_fork() {
 }
 
 #[test]
+fn a_time_namespace_is_joined() {
+    let Some(sandbox) = Sandbox::new("jointime", "readlink /proc/self/ns/time; echo $$") else { return };
+    let mut sandbox = sandbox;
+    let own = std::fs::read_link("/proc/self/ns/time").unwrap().to_string_lossy().into_owned();
+    let namespaces = sandbox.bundle.config["linux"]["namespaces"].as_array_mut().unwrap();
+    namespaces.push(json!({"type": "time", "path": "/proc/self/ns/time"}));
+    assert_eq!(sandbox.run(), format!("{own}\n1\n"));
+}
+
+#[test]
+fn a_capability_that_cannot_be_granted_is_left_out() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let bounding = status.lines().find_map(|line| line.strip_prefix("CapBnd:\t")).unwrap();
+    let bounding = u64::from_str_radix(bounding, 16).unwrap();
+    let missing = (0..40u8).find(|number| bounding & 1 << number == 0);
+    let Some(missing) = missing else {
+        return plimsoll_test_support::skipped("this process has every capability");
+    };
+    let Some(mut sandbox) = Sandbox::new("lacking", "grep CapEff /proc/self/status") else { return };
+    let name = plimsoll_sys::capability::NAMES[usize::from(missing)];
+    let sets = json!(["CAP_KILL", name]);
+    sandbox.bundle.config["process"]["capabilities"] =
+        json!({"bounding": sets, "effective": sets, "permitted": sets});
+    assert_eq!(sandbox.run(), "CapEff:\t0000000000000020\n");
+}
+
+#[test]
 fn time_is_shifted() {
     let Some(mut sandbox) = Sandbox::new("time", "cat /proc/uptime; echo $$") else { return };
     sandbox.bundle.config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "time"}));
