@@ -25,7 +25,7 @@ const LIST: &str = "/sys/kernel/cgroup/delegate";
 const WITHOUT_LIST: [&str; 3] = ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"];
 
 pub(super) fn cases() -> Vec<Case<Stage>> {
-    vec![delegated(), read_only(), no_mount(), no_namespace(), without_a_list()]
+    vec![delegated(), read_only(), no_mount(), no_namespace(), without_a_list(), first_version()]
 }
 
 /// How the tree of cgroups is seen inside.
@@ -56,9 +56,14 @@ fn config(stage: &Stage, view: View, namespaced: bool) -> Value {
     config
 }
 
-/// The owners of the container's cgroup: of the directory, and of every file in it.
-fn look(stage: &mut Stage, config: &Value) -> Result<(), Obstacle> {
+/// The owners of the container's cgroup of version 2.
+fn look_at_unified(stage: &mut Stage, config: &Value) -> Result<(), Obstacle> {
     need_pure()?;
+    look(stage, config, "")
+}
+
+/// The owners of the container's cgroup: of the directory, and of every file in it.
+fn look(stage: &mut Stage, config: &Value, controller: &str) -> Result<(), Obstacle> {
     let mut container = stage.bundle(&Value::Null)?;
     stage.write_config(&container, config.to_string().as_bytes())?;
     let target = container.rootfs().join("sys/fs/cgroup");
@@ -69,7 +74,7 @@ fn look(stage: &mut Stage, config: &Value) -> Result<(), Obstacle> {
     }
     let ran = stage.create(&mut container)?;
     stage.evidence.record("create", crate::runtime::stage::brief(&ran));
-    if let Some(place) = place(&container, "") {
+    if let Some(place) = place(&container, controller) {
         let uid = |path: &str| std::fs::metadata(path).ok().map(|file| file.uid());
         stage.evidence.record("directory", uid(&place.directory));
         let files = std::fs::read_dir(&place.directory).into_iter().flatten().flatten();
@@ -94,7 +99,7 @@ fn look(stage: &mut Stage, config: &Value) -> Result<(), Obstacle> {
 fn delegated() -> Case<Stage> {
     let run = |stage: &mut Stage| {
         let config = config(stage, View::Writable, true);
-        look(stage, &config)
+        look_at_unified(stage, &config)
     };
     Case::new("cgroups/delegated", run)
         .rule("LNX-CGO-04", all(vec![succeeds("/create"), equals("/directory", OWNER)]))
@@ -130,7 +135,7 @@ fn where_given(judge: Judge) -> Judge {
 fn read_only() -> Case<Stage> {
     let run = |stage: &mut Stage| {
         let config = config(stage, View::ReadOnly, true);
-        look(stage, &config)
+        look_at_unified(stage, &config)
     };
     Case::new("cgroups/not-delegated-read-only", run).rule(
         "LNX-CGO-04",
@@ -141,7 +146,7 @@ fn read_only() -> Case<Stage> {
 fn no_mount() -> Case<Stage> {
     let run = |stage: &mut Stage| {
         let config = config(stage, View::Absent, true);
-        look(stage, &config)
+        look_at_unified(stage, &config)
     };
     Case::new("cgroups/not-delegated-no-mount", run).rule(
         "LNX-CGO-05",
@@ -152,12 +157,26 @@ fn no_mount() -> Case<Stage> {
 fn no_namespace() -> Case<Stage> {
     let run = |stage: &mut Stage| {
         let config = config(stage, View::Absent, false);
-        look(stage, &config)
+        look_at_unified(stage, &config)
     };
     Case::new("cgroups/not-delegated-no-namespace", run).rule(
         "LNX-CGO-03",
         all(vec![succeeds("/create"), equals("/directory", 0), equals("/given", json!([]))]),
     )
+}
+
+/// In version 1 no group may be given away.
+fn first_version() -> Case<Stage> {
+    let run = |stage: &mut Stage| {
+        if super::has("pids") != Some(false) {
+            let why = "this host has no cgroups of version 1".to_owned();
+            return Err(Obstacle::Skip(crate::Reason::Kernel, why));
+        }
+        let config = config(stage, View::Writable, true);
+        look(stage, &config, "pids")
+    };
+    Case::new("cgroups/not-delegated-version-1", run)
+        .rule("LNX-CGO-02", all(vec![succeeds("/create"), equals("/directory", 0)]))
 }
 
 /// The worker's own mount namespace hides the kernel's list.
@@ -168,7 +187,7 @@ fn without_a_list() -> Case<Stage> {
             mount("none", folder, "tmpfs", MountFlags::empty(), None).context(|| "hide the kernel's list")?;
         }
         let config = config(stage, View::Writable, true);
-        look(stage, &config)
+        look_at_unified(stage, &config)
     };
     Case::new("cgroups/delegated-without-a-list", run).rule(
         "LNX-CGO-09",
