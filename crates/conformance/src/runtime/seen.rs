@@ -207,3 +207,86 @@ pub(super) fn optional(name: &str, judge: Judge) -> Judge {
         _ => judge(evidence),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn evidence() -> Evidence {
+        let mut evidence = Evidence::default();
+        evidence.record(
+            "c",
+            json!({
+                "create": {"exit": 0},
+                "report": {
+                    "results": [
+                        {"do": "a", "ok": true, "value": {"major": 1, "minor": 3}},
+                        {"do": "b", "ok": true, "value": {"major": 1, "minor": 5}},
+                        {"do": "f", "ok": false, "errno": "EROFS"},
+                    ],
+                    "mounts": [
+                        {"target": "/m", "type": "ext4", "options": ["ro"], "superblock": ["rw"], "propagation": ["shared:1"]},
+                        {"target": "/m", "type": "tmpfs", "options": ["rw", "nodev"], "superblock": ["sync"], "propagation": ["master:1"]},
+                    ],
+                },
+            }),
+        );
+        evidence.record("refused", json!({"create": {"exit": 1}}));
+        evidence.record("crashed", json!({"create": {"exit": null}}));
+        evidence
+    }
+
+    fn check(judge: &Judge, verdict: Verdict) {
+        let said = judge(&evidence());
+        assert_eq!(said.verdict, verdict, "{said:?}");
+    }
+
+    #[test]
+    fn actions_are_judged_by_what_came_of_them() {
+        check(&succeeds("c", "a"), Verdict::Pass);
+        check(&succeeds("c", "f"), Verdict::Fail);
+        check(&fails("c", "f", &["EROFS"]), Verdict::Pass);
+        check(&fails("c", "f", &["EACCES"]), Verdict::Fail);
+        check(&fails("c", "a", &[]), Verdict::Fail);
+        check(&gives("c", "a", "/minor", 3), Verdict::Pass);
+        check(&gives("c", "b", "/minor", 3), Verdict::Fail);
+        check(&agree("c", "a", "b", &["major"]), Verdict::Pass);
+        check(&agree("c", "a", "b", &["major", "minor"]), Verdict::Fail);
+        check(&agree("c", "a", "b", &["inode"]), Verdict::Fail);
+    }
+
+    #[test]
+    fn the_topmost_mount_counts() {
+        check(&mount_has("c", "/m", "nodev"), Verdict::Pass);
+        check(&mount_has("c", "/m", "sync"), Verdict::Pass);
+        check(&mount_lacks("c", "/m", &["ro"]), Verdict::Pass);
+        check(&mount_lacks("c", "/m", &["rw"]), Verdict::Fail);
+        check(&mount_is("c", "/m", "ext4"), Verdict::Fail);
+        check(&mounted_times("c", "/m", 1), Verdict::Fail);
+        check(&propagates("c", "/m", Propagation::Slave), Verdict::Pass);
+        check(&propagates("c", "/m", Propagation::Private), Verdict::Fail);
+    }
+
+    #[test]
+    fn what_was_not_seen_never_passes() {
+        for name in ["c", "refused", "nobody"] {
+            check(&succeeds(name, "x"), Verdict::Fail);
+            check(&fails(name, "x", &[]), Verdict::Fail);
+            check(&agree(name, "x", "x", &["major"]), Verdict::Fail);
+            check(&mount_lacks(name, "/x", &[]), Verdict::Fail);
+            check(&propagates(name, "/x", Propagation::Private), Verdict::Fail);
+        }
+        check(&not_mounted("c", "/x"), Verdict::Pass);
+        check(&not_mounted("refused", "/x"), Verdict::Fail);
+    }
+
+    #[test]
+    fn only_a_refusal_excuses() {
+        check(&optional("refused", succeeds("refused", "a")), Verdict::Skip);
+        check(&optional("crashed", succeeds("crashed", "a")), Verdict::Fail);
+        check(&optional("c", succeeds("c", "f")), Verdict::Fail);
+        check(&given(succeeds("c", "f"), succeeds("c", "a")), Verdict::Inconclusive);
+    }
+}

@@ -13,7 +13,7 @@ use super::edit::set;
 struct Level(&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
 /// `PROBE` stands for the probe's path on the host.
-const LEVELS: [Level; 29] = [
+const LEVELS: [Level; 32] = [
     Level("top", "", &[]),
     Level("root", "/root", &[]),
     Level("process", "/process", &[]),
@@ -62,6 +62,13 @@ const LEVELS: [Level; 29] = [
     ),
     Level("resources-cpu", "/linux/resources/cpu", &[("/linux/resources", r#"{"cpu":{"shares":512}}"#)]),
     Level("resources-pids", "/linux/resources/pids", &[("/linux/resources", r#"{"pids":{"limit":100}}"#)]),
+    Level(
+        "resources-huge-pages",
+        "/linux/resources/hugepageLimits/0",
+        &[("/linux/resources", r#"{"hugepageLimits":[{"pageSize":"2MB","limit":209715200}]}"#)],
+    ),
+    Level("user-mapping", "/linux/uidMappings/0", &USERS),
+    Level("group-mapping", "/linux/gidMappings/0", &USERS),
     Level("resources-block-io", "/linux/resources/blockIO", &[("/linux/resources", r#"{"blockIO":{}}"#)]),
     Level("resources-network", "/linux/resources/network", &[("/linux/resources", r#"{"network":{}}"#)]),
     Level("seccomp", "/linux/seccomp", &[("/linux/seccomp", r#"{"defaultAction":"SCMP_ACT_ALLOW"}"#)]),
@@ -97,6 +104,16 @@ const LEVELS: [Level; 29] = [
         "memory-policy",
         "/linux/memoryPolicy",
         &[("/linux/memoryPolicy", r#"{"mode":"MPOL_PREFERRED","nodes":"0"}"#)],
+    ),
+];
+
+/// A user namespace.
+const USERS: [(&str, &str); 3] = [
+    ("/linux/uidMappings", r#"[{"containerID":0,"hostID":100000,"size":65536}]"#),
+    ("/linux/gidMappings", r#"[{"containerID":0,"hostID":100000,"size":65536}]"#),
+    (
+        "/linux/namespaces",
+        r#"[{"type":"pid"},{"type":"ipc"},{"type":"uts"},{"type":"mount"},{"type":"network"},{"type":"user"}]"#,
     ),
 ];
 
