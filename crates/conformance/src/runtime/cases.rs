@@ -40,3 +40,30 @@ const FAMILIES: &[fn() -> Vec<Case<Stage>>] = &[
 pub fn suite() -> Vec<Case<Stage>> {
     FAMILIES.iter().flat_map(|cases| cases()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::suite;
+    use crate::Registry;
+
+    #[test]
+    fn cases_have_names_of_their_own_and_rules_have_rows() {
+        let registry = Registry::load().unwrap();
+        let mut names = BTreeSet::new();
+        for case in suite() {
+            assert!(names.insert(case.name.clone()), "{} stands twice", case.name);
+            assert!(!case.rules.is_empty(), "{} judges nothing", case.name);
+            for rule in &case.rules {
+                assert!(registry.row(rule.requirement).is_ok(), "{} in {}", rule.requirement, case.name);
+                assert_eq!(
+                    registry.reason(rule.requirement),
+                    None,
+                    "{} is tested all the same",
+                    rule.requirement
+                );
+            }
+        }
+    }
+}

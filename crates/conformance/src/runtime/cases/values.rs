@@ -503,14 +503,16 @@ mod tests {
                 "root": {}, "mounts": [1, 2, 3, 4], "process": {"user": {}, "capabilities": {}},
                 "linux": {"namespaces": [{}, {}, {}, {}, {}]},
             });
-            for (pointer, value) in object.base.iter().chain(object.wrong) {
+            for (pointer, value) in object.base {
+                assert!(serde_json::from_str::<Value>(value).is_ok(), "{value}");
+                put(&mut config, pointer, parsed(value));
+                assert_eq!(config.pointer(pointer), Some(&parsed(value)), "{pointer}");
+            }
+            for (pointer, value) in object.wrong {
                 assert!(serde_json::from_str::<Value>(value).is_ok(), "{value}");
                 let mut changed = config.clone();
                 put(&mut changed, pointer, json!("there"));
                 assert_eq!(changed.pointer(pointer), Some(&json!("there")), "{pointer}");
-                if object.base.iter().any(|(known, _)| known == pointer) {
-                    put(&mut config, pointer, parsed(value));
-                }
             }
         }
     }
