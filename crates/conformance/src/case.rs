@@ -24,6 +24,18 @@ impl From<Error> for Obstacle {
 }
 
 impl Obstacle {
+    /// For what the kernel has said to `operation` of the harness: what it does not permit is no fault of the
+    /// harness.
+    pub(crate) fn of(operation: &str, errno: rustix::io::Errno) -> Obstacle {
+        use rustix::io::Errno;
+        match errno {
+            Errno::PERM | Errno::ACCESS => {
+                Obstacle::Skip(Reason::Privilege, format!("the caller may not {operation}"))
+            }
+            _ => Obstacle::Harness(Error::because(crate::Kind::Environment, operation, errno)),
+        }
+    }
+
     /// What the rules of the case say because of it.
     pub fn judgement(&self) -> Judgement {
         match self {

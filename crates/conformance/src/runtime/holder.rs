@@ -8,7 +8,8 @@ use rustix::process::{
     Signal, WaitId, WaitIdOptions, pidfd_send_signal, set_parent_process_death_signal, waitid,
 };
 
-use crate::error::{Context as _, Result};
+use crate::case::Obstacle;
+use crate::error::Context as _;
 
 /// The kinds of namespaces: as a configuration calls them, as `/proc` does, and as `clone(2)` does.
 pub(crate) const KINDS: [(&str, &str, CloneFlags); 8] = [
@@ -31,10 +32,13 @@ pub(crate) struct Holder {
 
 impl Holder {
     /// Starts it in new namespaces; a new user namespace maps every id to itself.
-    pub(crate) fn start(flags: CloneFlags) -> Result<Holder> {
-        let context = || "hold namespaces";
-        let token = SingleThreaded::prove().context(context)?;
-        match fork(token, flags, None).context(context)? {
+    ///
+    /// # Errors
+    /// [`Obstacle::Skip`] where the caller may not make them.
+    pub(crate) fn start(flags: CloneFlags) -> Result<Holder, Obstacle> {
+        let obstacle = |errno| Obstacle::of("hold namespaces", errno);
+        let token = SingleThreaded::prove().map_err(obstacle)?;
+        match fork(token, flags, None).map_err(obstacle)? {
             Forked::Parent { pid, pidfd } => {
                 let holder = Holder { pid, pidfd };
                 if flags.contains(CloneFlags::NEWUSER) {

@@ -4,7 +4,9 @@ use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 
 use crate::case::Case;
-use crate::evidence::judge::{each_refused_by_start, refusals_leave_nothing, refused_by_start};
+use crate::evidence::judge::{
+    each_refused_by_start, refusals_leave_nothing, refused_by_start, where_supported,
+};
 use crate::evidence::{Evidence, Judge};
 use crate::runtime::Stage;
 use crate::verdict::Judgement;
@@ -42,9 +44,15 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             config["process"]["capabilities"] = json!({});
             stage.observe("user", &config)
         })
-        .rule("CFG-RLIM-03", limits_hold(|found, _| found.is_object()))
-        .rule("CFG-RLIM-04", limits_hold(|found, wanted| found["soft"] == wanted["soft"]))
-        .rule("CFG-RLIM-05", limits_hold(|found, wanted| found["hard"] == wanted["hard"])),
+        .rule("CFG-RLIM-03", where_supported("/root", limits_hold(|found, _| found.is_object())))
+        .rule(
+            "CFG-RLIM-04",
+            where_supported("/root", limits_hold(|found, wanted| found["soft"] == wanted["soft"])),
+        )
+        .rule(
+            "CFG-RLIM-05",
+            where_supported("/root", limits_hold(|found, wanted| found["hard"] == wanted["hard"])),
+        ),
         Case::new("rlimits/refused", |stage: &mut Stage| {
             let mut config = stage.config(&["exit:0"]);
             let limit = |kind: &str, value: u64| json!({"type": kind, "soft": value, "hard": value});

@@ -75,7 +75,8 @@ fn supported((kind, file, _): &'static Kind) -> Case<Stage> {
     Case::new(format!("namespaces/{kind}"), move |stage: &mut Stage| {
         kernel_has(file)?;
         if *kind == "network" {
-            plimsoll_sys::process::unshare(CloneFlags::NEWNET).context(|| "make a network namespace")?;
+            plimsoll_sys::process::unshare(CloneFlags::NEWNET)
+                .map_err(|errno| Obstacle::of("make a network namespace", errno))?;
             let made = Netlink::open().and_then(|mut netlink| netlink.add_pair("plimsoll0", "plimsoll1"));
             made.context(|| "make a pair of devices")?;
         }

@@ -33,7 +33,7 @@ const HARDWARE: [u8; 6] = [0x02, 0x50, 0x4c, 0x49, 0x4d, 0x01];
 
 /// A network namespace for the worker, with a cable in it.
 fn own_network() -> Result<(), Obstacle> {
-    unshare(CloneFlags::NEWNET).context(|| "make a network namespace")?;
+    unshare(CloneFlags::NEWNET).map_err(|errno| Obstacle::of("make a network namespace", errno))?;
     cable()
 }
 
@@ -285,6 +285,10 @@ fn unmanaged() -> Case<Stage> {
         stage.evidence.record("life", json!({"create": crate::runtime::stage::brief(&created)}));
         if !created.ok() {
             return Ok(());
+        }
+        let there = inside(&holder, |mut netlink| netlink.describe())?;
+        if !there.contains_key(DEVICE) {
+            return Err(Obstacle::Inconclusive("the device has not been moved".to_owned()));
         }
         stage.start(&container)?;
         inside(&holder, |mut netlink| {

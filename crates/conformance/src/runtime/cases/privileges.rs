@@ -96,13 +96,13 @@ fn ungrantable() -> Case<Stage> {
 
 /// Takes a capability from this worker and all that it will start.
 fn give_up(capability: CapabilitySet) -> Result<(), Obstacle> {
-    let context = || "give up a capability";
-    rustix::thread::remove_capability_from_bounding_set(capability).context(context)?;
-    let mut sets = rustix::thread::capabilities(None).context(context)?;
+    let obstacle = |errno| Obstacle::of("give up a capability", errno);
+    rustix::thread::remove_capability_from_bounding_set(capability).map_err(obstacle)?;
+    let mut sets = rustix::thread::capabilities(None).map_err(obstacle)?;
     for set in [&mut sets.effective, &mut sets.permitted, &mut sets.inheritable] {
         set.remove(capability);
     }
-    Ok(rustix::thread::set_capabilities(None, sets).context(context)?)
+    rustix::thread::set_capabilities(None, sets).map_err(obstacle)
 }
 
 /// Whether this worker, and with it the subject, has `capability`.

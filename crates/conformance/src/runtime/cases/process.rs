@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::case::Case;
+use crate::case::{Case, Obstacle};
 use crate::error::Context as _;
 use crate::evidence::judge::{
     all, each_refused_by_start, equals, is_not, or_refused, refusals_leave_nothing, refused_by_start,
@@ -178,7 +178,8 @@ fn user() -> Vec<Case<Stage>> {
         Case::new("user/inherited", |stage: &mut Stage| {
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));
             let groups = [rustix::process::Gid::from_raw(FOREIGN_GROUP)];
-            rustix::thread::set_thread_groups(&groups).context(|| "become a member of a group")?;
+            rustix::thread::set_thread_groups(&groups)
+                .map_err(|errno| Obstacle::of("become a member of a group", errno))?;
             let mut config = stage.config(&["exit:0"]);
             stage.observe("unset", &config)?;
             config["process"]["user"]["additionalGids"] = json!([7]);
@@ -223,7 +224,7 @@ fn names() -> Vec<Case<Stage>> {
         // The runtime's own namespace may be changed, says the text; here that is one of the worker alone.
         Case::new("names/shared", |stage: &mut Stage| {
             let unshared = plimsoll_sys::process::unshare(plimsoll_sys::process::CloneFlags::NEWUTS);
-            unshared.context(|| "make a namespace of names")?;
+            unshared.map_err(|errno| Obstacle::of("make a namespace of names", errno))?;
             let mut config = stage.config(&["exit:0"]);
             config["hostname"] = json!("conformance-host");
             drop_namespace(&mut config, "uts");

@@ -63,19 +63,19 @@ const SCHEDULERS: [Scheduler; 9] = [
     },
     Scheduler {
         name: "deadline",
-        config: r#"{"policy": "SCHED_DEADLINE", "runtime": 10000000, "deadline": 50000000, "period": 100000000}"#,
+        config: r#"{"policy": "SCHED_DEADLINE", "runtime": 5000000, "deadline": 50000000, "period": 100000000}"#,
         facts: &[
             ("CFG-SCHED-01", "policy", 6),
-            ("CFG-SCHED-04", "runtime", 10_000_000),
+            ("CFG-SCHED-04", "runtime", 5_000_000),
             ("CFG-SCHED-04", "deadline", 50_000_000),
             ("CFG-SCHED-04", "period", 100_000_000),
         ],
     },
     Scheduler {
         name: "deadline-period",
-        config: r#"{"policy": "SCHED_DEADLINE", "runtime": 10000000, "deadline": 70000000}"#,
+        config: r#"{"policy": "SCHED_DEADLINE", "runtime": 5000000, "deadline": 70000000}"#,
         facts: &[
-            ("CFG-SCHED-04", "runtime", 10_000_000),
+            ("CFG-SCHED-04", "runtime", 5_000_000),
             ("CFG-SCHED-04", "deadline", 70_000_000),
             ("CFG-SCHED-04", "period", 70_000_000),
         ],
@@ -87,7 +87,7 @@ const SCHEDULERS: [Scheduler; 9] = [
     },
     Scheduler {
         name: "overrun",
-        config: r#"{"policy": "SCHED_DEADLINE", "runtime": 10000000, "deadline": 50000000, "flags": ["SCHED_FLAG_DL_OVERRUN", "SCHED_FLAG_RECLAIM"]}"#,
+        config: r#"{"policy": "SCHED_DEADLINE", "runtime": 5000000, "deadline": 50000000, "flags": ["SCHED_FLAG_DL_OVERRUN", "SCHED_FLAG_RECLAIM"]}"#,
         facts: &[("CFG-SCHED-05", "flags", 6)],
     },
 ];
@@ -105,9 +105,14 @@ fn scheduler(wanted: &'static Scheduler) -> Case<Stage> {
             return Err(Obstacle::Skip(Reason::Configuration, why.to_owned()));
         }
         let mut config = stage.config(&["exit:0"]);
-        if ["cpu", "cpu,cpuacct"].iter().any(|name| Path::new(CGROUPS).join(name).join(REAL_TIME).exists()) {
+        let real_time = wanted.config.contains("FIFO") || wanted.config.contains("RR");
+        if real_time
+            && ["cpu", "cpu,cpuacct"]
+                .iter()
+                .any(|name| Path::new(CGROUPS).join(name).join(REAL_TIME).exists())
+        {
             // Where real-time is scheduled by groups, a new group has none until it is given some.
-            let real_time = json!({"realtimePeriod": 1_000_000, "realtimeRuntime": 1000});
+            let real_time = json!({"realtimePeriod": 1_000_000, "realtimeRuntime": 100_000});
             config["linux"]["resources"] = json!({"cpu": real_time});
         }
         config["process"]["scheduler"] = parsed(wanted.config);
@@ -329,6 +334,11 @@ fn kernel_has_policies(mode: i64) -> Result<(), Obstacle> {
     let skip = |why: &str| Err(Obstacle::Skip(Reason::Kernel, why.to_owned()));
     if plimsoll_sys::inspect::memory_policy().is_err() {
         return skip("the kernel has no memory policies");
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Mems_allowed_list:")).unwrap_or_default();
+    if !allowed.trim().starts_with('0') {
+        return skip("the first memory node may not be used");
     }
     let uname = rustix::system::uname();
     let release = uname.release().to_string_lossy().into_owned();
