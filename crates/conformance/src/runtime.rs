@@ -4,6 +4,7 @@
 //! has a mount namespace of its own, and is killed with all that descends from it when its time is over.
 //! Judging happens outside of containers; inside, a probe reports facts.
 
+mod bundle_record;
 mod cases;
 mod host;
 mod ran;

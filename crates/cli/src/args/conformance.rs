@@ -1,5 +1,7 @@
 //! What was typed behind `conformance`.
 
+pub mod reports;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -22,6 +24,16 @@ pub enum ConformanceCommand {
     List(ListRequirements),
     /// Say what a requirement is, how it is tested, and what proves the test.
     Explain(Explain),
+    /// Show results as a page, or for other programs.
+    Report(reports::Report),
+    /// Compare two results; a step back exits with 1.
+    Diff(reports::Diff),
+    /// Show many results side by side.
+    Matrix(reports::Matrix),
+    /// Print a shell script that runs one case again.
+    Reproduce(reports::Reproduce),
+    /// Write the probe to a file, as scripts that run a case again need it.
+    Probe(reports::ProbeFile),
     /// Run one case; started by `run`.
     #[command(hide = true)]
     Worker(Worker),

@@ -1,7 +1,9 @@
 //! `conformance`: the judge.
 
+mod reports;
+
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -26,6 +28,14 @@ pub(super) fn run(verb: &Conformance) -> Result<ExitCode> {
         ConformanceCommand::Run(verb) => judge(verb),
         ConformanceCommand::List(verb) => list(verb),
         ConformanceCommand::Explain(verb) => explain(verb),
+        ConformanceCommand::Report(verb) => reports::report(verb),
+        ConformanceCommand::Diff(verb) => reports::diff(verb),
+        ConformanceCommand::Matrix(verb) => reports::matrix(verb),
+        ConformanceCommand::Reproduce(verb) => reports::reproduce(verb),
+        ConformanceCommand::Probe(verb) => {
+            write_probe(&verb.file)?;
+            Ok(ExitCode::SUCCESS)
+        }
         ConformanceCommand::Worker(verb) => {
             runtime::work(&verb.case, &verb.index)?;
             Ok(ExitCode::SUCCESS)
@@ -83,17 +93,21 @@ fn probe(verb: &RunConformance) -> Result<(PathBuf, Option<tempfile::TempDir>)> 
     if let Some(file) = &verb.probe {
         return Ok((file.clone(), None));
     }
+    let dir = tempfile::Builder::new().prefix("plimsoll-probe-").tempdir().context("make a folder")?;
+    let file = dir.path().join("probe");
+    write_probe(&file)?;
+    Ok((file, Some(dir)))
+}
+
+fn write_probe(file: &Path) -> Result<()> {
     if PROBE.is_empty() {
         bail!(
             "this program was built without a probe; `cargo xtask build` builds one with it, --probe names one"
         );
     }
-    let dir = tempfile::Builder::new().prefix("plimsoll-probe-").tempdir().context("make a folder")?;
-    let file = dir.path().join("probe");
-    std::fs::write(&file, PROBE).context("write the probe")?;
+    std::fs::write(file, PROBE).context("write the probe")?;
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&file, mode).context("write the probe")?;
-    Ok((file, Some(dir)))
+    std::fs::set_permissions(file, mode).context("write the probe")
 }
 
 fn progress_bar() -> ProgressBar {
