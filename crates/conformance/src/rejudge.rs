@@ -5,8 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use plimsoll_spec::json;
-
 use crate::error::{Error, Kind, Result};
 use crate::requirement::{Area, Registry};
 use crate::results::{CaseRecord, ProfileRecord, Results, RowRecord, judge_all, profiles};
@@ -46,25 +44,6 @@ pub fn case_names(kind: &str) -> Result<BTreeSet<String>> {
         "runtime" => Ok(runtime::suite().into_iter().map(|case| case.name).collect()),
         other => Err(unknown(other)),
     }
-}
-
-/// The rows that `results` must have for a whole run of this suite: one for every row with a rule, in the
-/// version that was asked for.
-///
-/// # Errors
-/// [`Kind::Request`] where this suite judges no subjects of that kind.
-pub fn row_names(results: &Results, registry: &Registry) -> Result<Vec<String>> {
-    // What every case would have said had it met the same obstacle: the rows without the evidence.
-    let names = case_names(&results.subject.kind)?;
-    let nothing = |name: String| CaseRecord {
-        name,
-        evidence: json::Value::Object(json::Object::new()),
-        obstacle: None,
-        milliseconds: 0,
-        extra: json::Object::new(),
-    };
-    let whole = Results { cases: names.into_iter().map(nothing).collect(), ..results.clone() };
-    Ok(rejudge(&whole, registry)?.rows.into_iter().map(|row| row.id).collect())
 }
 
 fn unknown(kind: &str) -> Error {

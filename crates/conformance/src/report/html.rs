@@ -107,7 +107,7 @@ fn failures(rows: &[Row<'_>]) -> String {
         return String::new();
     }
     let mut text =
-        format!("<section>\n<h2>{} failing</h2>\n<ul class=\"failures\">\n", many(failing.len(), "row"));
+        format!("<section>\n<h2>{}</h2>\n<ul class=\"failures\">\n", many(failing.len(), "failing row"));
     for row in failing {
         text.push_str(&format!(
             "<li><a href=\"#{0}\"><code>{0}</code></a> <span class=\"level\">{1}</span> {2}</li>\n",
