@@ -19,6 +19,8 @@ pub mod rerun;
 mod statement;
 mod verify;
 
+use std::path::Path;
+
 use plimsoll_digest::{Algorithm, Digest};
 use plimsoll_spec::image::Descriptor;
 use plimsoll_spec::json;
@@ -29,11 +31,11 @@ use crate::requirement::Registry;
 use crate::results::Results;
 
 pub use envelope::{Envelope, PAYLOAD_TYPE, Signature, parse_bundle};
-pub use expiry::{Validity, eligible, validity};
+pub use expiry::{Validity, eligible, specification, validity};
 pub use key::{PublicKey, SecretKey};
 pub use policy::{Keys, Role, Rule};
 pub use statement::{PREDICATE, TEST_RESULT, TestResult, result_of};
-pub use verify::{Against, Check, Refusal, Verified, examine, verify};
+pub use verify::{Against, Check, Refusal, Verified, examine, examine_results, verify};
 
 /// Two signed statements and what they speak of.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,10 +106,18 @@ impl Certificate {
     }
 }
 
+/// The digest of the file `path`, as certificates name it.
+///
+/// # Errors
+/// [`Kind::Environment`] where it cannot be read.
+pub fn digest_of_file(path: &Path) -> Result<Digest> {
+    crate::runtime::digest_of(path)
+}
+
 /// The digest by which certificates name content.
 fn sha256(content: &[u8]) -> Digest {
     Digest::of(Algorithm::Sha256, content)
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -17,6 +17,7 @@ pub mod report;
 pub mod requirement;
 pub mod results;
 pub mod runtime;
+pub mod submission;
 mod verdict;
 
 pub use case::{Case, Obstacle, Rule, Run};

@@ -34,7 +34,7 @@ pub struct Validity {
 }
 
 /// The specification that subjects of `kind` are judged by.
-pub(super) fn specification(kind: &str) -> &'static str {
+pub fn specification(kind: &str) -> &'static str {
     match kind {
         "runtime" => "runtime-spec",
         _ => "image-spec",

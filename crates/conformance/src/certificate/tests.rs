@@ -12,11 +12,11 @@ use super::*;
 use crate::rejudge::{case_names, rejudge};
 use crate::results::CaseRecord;
 
-const PROGRAM: &[u8] = b"a runtime";
-const SUITE: &str = "sha256:00000000000000000000000000000000000000000000000000000000000000aa";
+pub(crate) const PROGRAM: &[u8] = b"a runtime";
+pub(crate) const SUITE: &str = "sha256:00000000000000000000000000000000000000000000000000000000000000aa";
 
 /// A whole run: the control has passed, everything else was skipped.
-pub(super) fn results() -> Results {
+pub(crate) fn results() -> Results {
     let registry = Registry::load().unwrap();
     let ran = |operation: &str| json!({"operation": operation, "exit": 0, "timedOut": false, "stderr": ""});
     let passed = json!({"minimal": {"create": ran("create"), "start": ran("start"), "delete": ran("delete"), "left": []}});

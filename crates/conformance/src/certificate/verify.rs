@@ -122,6 +122,13 @@ pub fn examine(certificate: &Certificate, registry: &Registry) -> Vec<Refusal> {
             ),
         );
     }
+    found.0.extend(examine_results(&results, registry));
+    found.0
+}
+
+/// Checks results that nobody has signed: whether they are whole, of this suite, and follow from the evidence.
+pub fn examine_results(results: &Results, registry: &Registry) -> Vec<Refusal> {
+    let mut found = Found::default();
     let own = Registry::digest().to_string();
     if results.suite.registry != own {
         found.add(
@@ -138,8 +145,8 @@ pub fn examine(certificate: &Certificate, registry: &Registry) -> Vec<Refusal> {
             format!("judged by suite {:?}, this is {version}: run the suite again", results.suite.version),
         );
     } else {
-        completeness(&results, &mut found);
-        verdicts(&results, registry, &mut found);
+        completeness(results, &mut found);
+        verdicts(results, registry, &mut found);
     }
     found.0
 }
