@@ -22,13 +22,13 @@ mod verify;
 use std::path::Path;
 
 use plimsoll_digest::{Algorithm, Digest};
-use plimsoll_spec::image::Descriptor;
+use plimsoll_spec::image::{Descriptor, Manifest, media_type};
 use plimsoll_spec::json;
 
 use crate::day::Day;
 use crate::error::{Error, Kind, Result};
 use crate::requirement::Registry;
-use crate::results::Results;
+use crate::results::{Results, read_within};
 
 pub use envelope::{Envelope, PAYLOAD_TYPE, Signature, parse_bundle};
 pub use expiry::{Validity, eligible, specification, validity};
@@ -112,6 +112,18 @@ impl Certificate {
 /// [`Kind::Environment`] where it cannot be read.
 pub fn digest_of_file(path: &Path) -> Result<Digest> {
     crate::runtime::digest_of(path)
+}
+
+/// The descriptor of the image manifest in a file, for a certificate to refer to.
+///
+/// # Errors
+/// [`Kind::Document`] where it is none; [`Kind::Environment`] where it cannot be read.
+pub fn describe_manifest(file: &Path) -> Result<Descriptor> {
+    let wrong = |e| Error::because(Kind::Document, format!("read the manifest {}", file.display()), e);
+    let text = read_within(file, json::Limits::DEFAULT.size)?;
+    let manifest: Manifest = json::from_slice(&text).map_err(wrong)?;
+    let kind = manifest.media_type.unwrap_or_else(|| media_type::MANIFEST.to_owned());
+    Ok(layout::descriptor(&kind, &text))
 }
 
 /// The digest by which certificates name content.

@@ -1,6 +1,6 @@
 //! The two statements of a certificate, as they follow from results and a day.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use plimsoll_digest::Digest;
 use plimsoll_spec::json::{self, wire_enum, wire_object};
@@ -23,7 +23,7 @@ pub const PREDICATE: &str = "tag:plimsoll,2026:conformance/v1";
 wire_enum! {
     /// How in-toto's test result puts it.
     pub enum TestResult {
-        /// Every row holds or does not bind the subject.
+        /// Every row holds or does not bind the subject, and every binding row that can be was tested.
         Passed = "PASSED",
         /// No row that decides fails, but something was not judged, or a recommendation does not hold.
         Warned = "WARNED",
@@ -79,6 +79,7 @@ wire_object! {
         pub profiles: Vec<ProfileRecord> = "profiles" always,
         pub not_passed: Vec<NotPassed> = "notPassed" always,
         pub not_tested: Vec<String> = "notTested" always,
+        pub not_testable: Vec<String> = "notTestable" always,
     }
 
     /// What was judged by.
@@ -116,7 +117,7 @@ pub fn result_of(results: &Results, registry: &Registry) -> TestResult {
     let quiet = |row: &RowRecord| matches!(row.verdict, Verdict::Pass | Verdict::NotApplicable);
     if results.rows.iter().any(|row| fails(row, registry)) {
         TestResult::Failed
-    } else if results.rows.iter().all(quiet) {
+    } else if results.rows.iter().all(quiet) && not_tested(results, registry).is_empty() {
         TestResult::Passed
     } else {
         TestResult::Warned
@@ -195,6 +196,7 @@ pub(super) fn make(results: &Results, bytes: &[u8], issued: Day, registry: &Regi
                 .map(|row| not_passed(row, registry))
                 .collect(),
             not_tested: not_tested(results, registry),
+            not_testable: not_testable(results, registry),
             extra: json::Object::new(),
         },
         extra: json::Object::new(),
@@ -221,16 +223,29 @@ fn not_passed(row: &RowRecord, registry: &Registry) -> NotPassed {
     }
 }
 
-/// Binding rows of the specification that no case of the suite judges.
-fn not_tested(results: &Results, registry: &Registry) -> Vec<String> {
+/// Binding rows of the specification without a verdict.
+fn without_verdict<'a>(results: &Results, registry: &'a Registry) -> Vec<&'a str> {
     let area = Area::ALL.iter().find(|area| area.as_str() == results.subject.kind);
-    let rows = registry.rows().iter().filter(|row| {
+    let judged: BTreeSet<&str> = results.rows.iter().map(|row| row.id.as_str()).collect();
+    let open = registry.rows().iter().filter(|row| {
         Some(&row.area) == area
             && row.is_in(results.spec())
             && row.level.is_binding()
-            && results.row(row.id).is_none()
+            && !judged.contains(row.id)
     });
-    rows.map(|row| row.id.to_owned()).collect()
+    open.map(|row| row.id).collect()
+}
+
+/// Binding rows that the suite could judge and has no case for.
+pub(super) fn not_tested(results: &Results, registry: &Registry) -> Vec<String> {
+    let open = without_verdict(results, registry).into_iter().filter(|id| registry.reason(id).is_none());
+    open.map(str::to_owned).collect()
+}
+
+/// Binding rows that no black box can show.
+fn not_testable(results: &Results, registry: &Registry) -> Vec<String> {
+    let open = without_verdict(results, registry).into_iter().filter(|id| registry.reason(id).is_some());
+    open.map(str::to_owned).collect()
 }
 
 /// The day of issue that a statement of ours names.

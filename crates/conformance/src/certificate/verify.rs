@@ -14,7 +14,7 @@ use crate::results::{Results, RowRecord};
 
 use super::expiry::{specification, validity};
 use super::policy::{Keys, Role, Rule};
-use super::statement::{self, TestResult, result_of};
+use super::statement::{self, TestResult, not_tested, result_of};
 use super::{Certificate, Envelope, sha256};
 
 /// What was looked at.
@@ -73,6 +73,8 @@ pub struct Verified {
     pub issued: Day,
     /// The last day, where there is one yet.
     pub expires: Option<Day>,
+    /// How many binding rows the suite could judge and has no case for.
+    pub not_tested: usize,
     /// The results.
     pub results: Results,
 }
@@ -292,6 +294,7 @@ pub fn verify(
         reviewers: of(Role::Reviewer),
         issued,
         expires,
+        not_tested: not_tested(&results, against.registry).len(),
         results,
     })
 }
