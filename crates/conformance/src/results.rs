@@ -4,10 +4,12 @@
 //! through [`plimsoll_spec::json`] with its limits.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use plimsoll_spec::json::{self, Limits, Value, wire_enum, wire_object};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
 use crate::case::Case;
 use crate::error::{Context as _, Error, Kind, Result};
@@ -214,11 +216,35 @@ impl Results {
 /// # Errors
 /// [`Kind::Document`] for a larger file and for what is no file, [`Kind::Environment`] where it cannot be read.
 pub(crate) fn read_within(file: &Path, most: usize) -> Result<Vec<u8>> {
+    let opened = rustix::fs::open(file, READ, Mode::empty());
+    contents(opened.context(|| format!("read {}", file.display()))?, file, most)
+}
+
+/// As [`read_within`], for a file in a folder that somebody else has made: no link is followed on the way.
+///
+/// # Errors
+/// As [`read_within`]; also [`Kind::Document`] where there is no such file.
+pub(crate) fn read_beneath(dir: &Path, name: &str, most: usize) -> Result<Vec<u8>> {
+    let file = dir.join(name);
+    let context = || format!("read {}", file.display());
+    let folder = rustix::fs::open(dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let opened = match rustix::fs::openat2(folder.context(context)?, name, READ, Mode::empty(), resolve) {
+        Err(e @ (Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV)) => {
+            return Err(Error::because(Kind::Document, context(), e));
+        }
+        opened => opened.context(context)?,
+    };
+    contents(opened, &file, most)
+}
+
+/// A fifo would make the opener wait for a writer.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+
+fn contents(opened: OwnedFd, file: &Path, most: usize) -> Result<Vec<u8>> {
     use std::io::Read as _;
     let context = || format!("read {}", file.display());
-    // A fifo would make the opener wait for a writer.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let opened = std::fs::File::from(rustix::fs::open(file, flags, Mode::empty()).context(context)?);
+    let opened = std::fs::File::from(opened);
     if !opened.metadata().context(context)?.is_file() {
         return Err(Error::new(Kind::Document, format!("{}: it is no regular file", context())));
     }

@@ -7,9 +7,12 @@
 use crate::day::Day;
 use crate::error::{Error, Kind, Result};
 
+/// Major, minor, day of the release.
+type Release = (u32, u32, Day);
+
 /// The minor releases. The day is that of the announcement where that is known for sure, else that of the
 /// tagged commit, which is some days earlier.
-const RELEASES: [(&str, &[(u32, u32, Day)]); 2] = [
+const RELEASES: [(&str, &[Release]); 2] = [
     (
         "runtime-spec",
         &[
@@ -41,7 +44,7 @@ pub fn specification(kind: &str) -> &'static str {
     }
 }
 
-fn releases(specification: &str) -> &'static [(u32, u32, Day)] {
+fn releases(specification: &str) -> &'static [Release] {
     RELEASES.iter().find(|(name, _)| *name == specification).map_or(&[], |(_, releases)| releases)
 }
 

@@ -16,7 +16,7 @@ use plimsoll_spec::image::{Descriptor, Index, Layout, Manifest, media_type};
 use plimsoll_spec::json::{self, Limits};
 
 use crate::error::{Context as _, Error, Kind, Result};
-use crate::results::read_within;
+use crate::results::read_beneath;
 
 use super::{Certificate, parse_bundle, sha256};
 
@@ -114,12 +114,12 @@ struct Parts {
 
 impl Parts {
     fn read(dir: &Path) -> Result<Parts> {
-        let layout: Layout = document(&read_within(&dir.join("oci-layout"), MANIFEST_LIMIT)?, "oci-layout")?;
+        let layout: Layout = document(&read_beneath(dir, "oci-layout", MANIFEST_LIMIT)?, "oci-layout")?;
         if layout.image_layout_version != "1.0.0" {
             let why = format!("the layout is of version {:?}", layout.image_layout_version);
             return Err(refuse("oci-layout", &why));
         }
-        let index: Index = document(&read_within(&dir.join("index.json"), INDEX_LIMIT)?, "index.json")?;
+        let index: Index = document(&read_beneath(dir, "index.json", INDEX_LIMIT)?, "index.json")?;
         let described = the_one(&index)?;
         let text = blob(dir, described, MANIFEST_LIMIT)?;
         let read: Manifest = document(&text, "the manifest")?;
@@ -215,8 +215,13 @@ pub(super) fn descriptor(media_type: &str, content: &[u8]) -> Descriptor {
     }
 }
 
+/// Algorithm and encoded part of a digest are never more than a name each.
+fn blob_name(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm_name(), digest.encoded())
+}
+
 fn blob_path(dir: &Path, digest: &Digest) -> PathBuf {
-    dir.join("blobs").join(digest.algorithm_name()).join(digest.encoded())
+    dir.join(blob_name(digest))
 }
 
 /// The content that `descriptor` describes.
@@ -228,7 +233,7 @@ fn blob(dir: &Path, descriptor: &Descriptor, most: usize) -> Result<Vec<u8>> {
     if descriptor.size > most as u64 {
         return Err(refuse(&name, &format!("it has {} bytes, more than {most}", descriptor.size)));
     }
-    let content = read_within(&blob_path(dir, &descriptor.digest), most)?;
+    let content = read_beneath(dir, &blob_name(&descriptor.digest), most)?;
     if content.len() as u64 != descriptor.size {
         let why = format!("it has {} bytes, its descriptor says {}", content.len(), descriptor.size);
         return Err(refuse(&name, &why));

@@ -131,7 +131,7 @@ impl Keys {
             match known {
                 _ if !seen.insert(id) => faults.push(format!("the key {id:?} has signed twice")),
                 None => {
-                    faults.push(format!("the key {id:?}, which has signed, is not among the trusted keys"))
+                    faults.push(format!("the key {id:?}, which has signed, is not among the trusted keys"));
                 }
                 Some((role, name, key)) if key.verifies(&message, &signature.signature.0) => {
                     signers.insert((*role, name.clone()));

@@ -509,7 +509,7 @@ fn malformed_layouts_are_named() {
         index(dir, &|document| {
             let one = document["manifests"][0].clone();
             document["manifests"] = json!([one, one]);
-        })
+        });
     });
     assert_eq!(said, "read a certificate: index.json: there is more than one certificate in it");
     let said =
@@ -541,6 +541,11 @@ fn malformed_layouts_are_named() {
         .unwrap();
     });
     assert!(said.ends_with("index.json: it is no regular file"), "{said}");
+    let said = refusal(|dir| {
+        std::fs::rename(dir.join("blobs"), dir.join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink("elsewhere", dir.join("blobs")).unwrap();
+    });
+    assert!(said.ends_with("Too many levels of symbolic links (os error 40)"), "{said}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! A bundle as evidence: its `config.json` and what its root file system has beyond the usual, so that
-//! anybody can make it again. Links are recorded and never followed.
+//! anybody can make it again. Links are recorded and never followed, and what is mounted there is not entered.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -28,7 +28,10 @@ pub(super) fn record(bundle: &Path) -> Value {
     let root = bundle.join("rootfs");
     let probe = root.join("probe").symlink_metadata().ok().map(|probe| (probe.dev(), probe.ino()));
     let mut files = Vec::new();
-    walk(&root, "", DEPTH, probe, &mut files);
+    if let Ok(metadata) = root.symlink_metadata() {
+        let tree = Tree { device: metadata.dev(), probe };
+        tree.walk(&root, "", DEPTH, &mut files);
+    }
     if let Some(members) = seen.as_object_mut() {
         members.insert(name.to_owned(), config);
         members.insert("files".to_owned(), files.into());
@@ -36,43 +39,58 @@ pub(super) fn record(bundle: &Path) -> Value {
     seen
 }
 
-fn walk(folder: &Path, name: &str, depth: usize, probe: Option<(u64, u64)>, files: &mut Vec<Value>) {
-    let mut entries: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().collect();
-    entries.sort_by_key(std::fs::DirEntry::file_name);
-    for entry in entries {
-        let Ok(metadata) = entry.path().symlink_metadata() else { continue };
-        if files.len() >= FILES {
-            return;
-        }
-        let path = format!("{name}/{}", entry.file_name().to_string_lossy());
-        let is_probe = metadata.is_file() && probe == Some((metadata.dev(), metadata.ino()));
-        let usual = name.is_empty() && USUAL.iter().any(|usual| entry.file_name() == *usual);
-        if !(usual && metadata.is_dir() || is_probe && path == "/probe") {
-            let mut file = json!({"path": path, "mode": metadata.permissions().mode() & 0o7777});
-            let (kind, value) = describe(&entry.path(), &metadata, is_probe);
-            file[kind] = value;
-            files.push(file);
-        }
-        if metadata.is_dir() && depth > 0 {
-            walk(&entry.path(), &path, depth - 1, probe, files);
-        }
-    }
+/// One root file system.
+struct Tree {
+    /// The file system that it lies on.
+    device: u64,
+    /// Device and inode of the probe in it.
+    probe: Option<(u64, u64)>,
 }
 
-fn describe(path: &Path, metadata: &std::fs::Metadata, is_probe: bool) -> (&'static str, Value) {
-    let kind = metadata.file_type();
-    if is_probe {
-        ("probe", true.into())
-    } else if kind.is_dir() {
-        ("directory", true.into())
-    } else if kind.is_symlink() {
-        let target = std::fs::read_link(path).unwrap_or_default();
-        ("link", target.to_string_lossy().into_owned().into())
-    } else if kind.is_file() && metadata.len() <= TEXT {
-        let text = contents(path, TEXT).unwrap_or_default();
-        ("text", String::from_utf8_lossy(&text).into_owned().into())
-    } else {
-        ("size", metadata.len().into())
+impl Tree {
+    fn walk(&self, folder: &Path, name: &str, depth: usize, files: &mut Vec<Value>) {
+        let mut entries: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().collect();
+        entries.sort_by_key(std::fs::DirEntry::file_name);
+        for entry in entries {
+            let Ok(metadata) = entry.path().symlink_metadata() else { continue };
+            if files.len() >= FILES {
+                return;
+            }
+            let path = format!("{name}/{}", entry.file_name().to_string_lossy());
+            let usual = name.is_empty() && USUAL.iter().any(|usual| entry.file_name() == *usual);
+            if !(usual && metadata.is_dir() || path == "/probe" && self.is_probe(&metadata)) {
+                let mut file = json!({"path": path, "mode": metadata.permissions().mode() & 0o7777});
+                let (kind, value) = self.describe(&entry.path(), &metadata);
+                file[kind] = value;
+                files.push(file);
+            }
+            if metadata.is_dir() && metadata.dev() == self.device && depth > 0 {
+                self.walk(&entry.path(), &path, depth - 1, files);
+            }
+        }
+    }
+
+    fn is_probe(&self, metadata: &std::fs::Metadata) -> bool {
+        metadata.is_file() && self.probe == Some((metadata.dev(), metadata.ino()))
+    }
+
+    fn describe(&self, path: &Path, metadata: &std::fs::Metadata) -> (&'static str, Value) {
+        let kind = metadata.file_type();
+        if metadata.dev() != self.device {
+            ("mounted", true.into())
+        } else if self.is_probe(metadata) {
+            ("probe", true.into())
+        } else if kind.is_dir() {
+            ("directory", true.into())
+        } else if kind.is_symlink() {
+            let target = std::fs::read_link(path).unwrap_or_default();
+            ("link", target.to_string_lossy().into_owned().into())
+        } else if kind.is_file() && metadata.len() <= TEXT {
+            let text = contents(path, TEXT).unwrap_or_default();
+            ("text", String::from_utf8_lossy(&text).into_owned().into())
+        } else {
+            ("size", metadata.len().into())
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::day::Day;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::report::{Format, render};
 use crate::requirement::Registry;
-use crate::results::{Results, read_within};
+use crate::results::{Results, read_beneath};
 use crate::verdict::Verdict;
 
 use super::product::{Product, SIZE};
@@ -85,7 +85,7 @@ pub struct Glass<'a> {
 /// read.
 pub fn review(dir: &Path, glass: &Glass<'_>) -> Result<Vec<Label>> {
     let there = entries(dir)?;
-    let bytes = read_within(&dir.join(RESULTS), RESULTS_SIZE)?;
+    let bytes = read_beneath(dir, RESULTS, RESULTS_SIZE)?;
     let results = Results::parse(&bytes)?;
     let mut labels = Labels(Vec::new());
     files(&there, &mut labels);
@@ -143,7 +143,7 @@ fn files(there: &BTreeSet<String>, labels: &mut Labels) {
 }
 
 fn product(dir: &Path, labels: &mut Labels) {
-    let product = read_within(&dir.join(PRODUCT), SIZE).and_then(|text| Product::parse(&text));
+    let product = read_beneath(dir, PRODUCT, SIZE).and_then(|text| Product::parse(&text));
     let (faults, name) = match &product {
         Ok(product) => (product.faults(), format!("{} {}", product.field("name"), product.field("version"))),
         Err(e) => (vec![e.chain()], String::new()),
@@ -225,7 +225,7 @@ fn tests(results: &Results, registry: &Registry, labels: &mut Labels) {
 fn documents(dir: &Path, results: &Results, registry: &Registry, labels: &mut Labels) {
     let mut faults = Vec::new();
     for (name, format) in [(REPORT, Format::Html), (JUNIT, Format::Junit)] {
-        match read_within(&dir.join(name), DOCUMENT) {
+        match read_beneath(dir, name, DOCUMENT) {
             Ok(found) if found == render(results, registry, format).as_bytes() => {}
             Ok(_) => faults.push(format!("{name} is not what these results give")),
             // That it is missing was said.
