@@ -22,6 +22,8 @@ const SCRIPT: &str = include_str!("html/filter.js");
 const MARK: &str = "<svg viewBox=\"0 0 32 24\" aria-hidden=\"true\"><circle cx=\"16\" cy=\"12\" r=\"9\"/><path d=\"M2 12h28\"/></svg>";
 /// Most cases whose script is shown; the others have one by `conformance reproduce`.
 const SCRIPTS: usize = 100;
+/// Most judgements of a row that holds which are shown at once.
+const UNFOLDED: usize = 3;
 
 /// A whole page around `body`.
 pub(super) fn page(title: &str, body: &str) -> String {
@@ -97,7 +99,7 @@ pub(super) fn many(count: usize, thing: &str) -> String {
 pub(super) fn version(results: &Results) -> &str {
     let version = results.subject.version.as_str();
     let rest = version.strip_prefix(results.subject.name.as_str()).unwrap_or(version).trim_start();
-    rest.strip_prefix("version ").unwrap_or(rest)
+    rest.strip_prefix("version").unwrap_or(rest).trim_start_matches([':', ' '])
 }
 
 /// What a reader has come for: the failing rows, each a link to where it is told in full.
@@ -249,9 +251,7 @@ fn details(row: Row<'_>, scripts: &BTreeMap<String, String>) -> String {
             row.profile()
         ));
     }
-    for judgement in &record.judgements {
-        body.push_str(&said(judgement, scripts));
-    }
+    body.push_str(&judgements(row, scripts));
     format!(
         "<details class=\"row\" id=\"{id}\" data-verdict=\"{verdict}\" data-level=\"{level}\" data-section=\"{section}\"{open}>\n\
          <summary><span>{badge}</span><code>{id}</code><span class=\"level\">{level}</span><span class=\"statement\">{statement}</span></summary>\n\
@@ -262,6 +262,26 @@ fn details(row: Row<'_>, scripts: &BTreeMap<String, String>) -> String {
         section = markup(row.section()),
         badge = badge(record.verdict),
         statement = markup(row.statement()),
+    )
+}
+
+/// The judgements that a reader looks for first; those that say the row holds are folded behind them.
+fn judgements(row: Row<'_>, scripts: &BTreeMap<String, String>) -> String {
+    let quiet =
+        |judgement: &&JudgementRecord| matches!(judgement.verdict, Verdict::Pass | Verdict::NotApplicable);
+    let (quiet, mut loud): (Vec<_>, Vec<_>) = row.record.judgements.iter().partition(quiet);
+    loud.sort_by_key(|judgement| std::cmp::Reverse(judgement.verdict));
+    let told = |judgements: &[&JudgementRecord]| -> String {
+        judgements.iter().map(|judgement| said(judgement, scripts)).collect()
+    };
+    if quiet.is_empty() || (loud.is_empty() && quiet.len() <= UNFOLDED) {
+        return told(&loud) + &told(&quiet);
+    }
+    format!(
+        "{}<details class=\"folded\"><summary>{} without fault</summary>{}</details>\n",
+        told(&loud),
+        many(quiet.len(), "judgement"),
+        told(&quiet)
     )
 }
 

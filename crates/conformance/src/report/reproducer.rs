@@ -40,6 +40,10 @@ pub fn script(results: &Results, name: &str) -> Option<String> {
         line(&results.subject.version),
         word(program),
     );
+    if let Some(beside) = evidence.0.get("beside").and_then(Value::as_array) {
+        text.push_str("\ncd \"$here\" || exit\n");
+        beside.iter().for_each(|file| at.file(file, &mut text));
+    }
     for (name, bundle) in bundles {
         at.bundle(name, bundle, &mut text);
     }
@@ -128,6 +132,14 @@ impl Place<'_> {
             format!("# {seen} was a file of {size} bytes, which are not recorded")
         };
         text.push_str(&made);
+        let id = |at: usize| file.get("owner").and_then(|owner| owner.get(at)).and_then(Value::as_u64);
+        if let (Some(user), Some(group)) = (id(0), id(1)) {
+            text.push_str(&format!("\nchown -h {user}:{group} {path}"));
+            if file.get("link").is_none() {
+                // A change of owner takes the bits of set-id away.
+                text.push_str(&format!(" && chmod {mode:o} {path}"));
+            }
+        }
         text.push('\n');
     }
 

@@ -33,6 +33,7 @@ fn hostile() -> Results {
                 "bundles": {NASTY: {"path": format!("/place{NASTY}/b"), "text": "END\n'END'\n$(touch /hit)", "files": [
                     {"path": "/a\ntouch /hit", "size": 1}, {"path": "/../../x", "text": ""}, {"path": format!("/{NASTY}"), "link": NASTY, "mode": 511},
                 ]}},
+                "beside": [{"path": "/b\n$(touch /hit)", "text": "$(touch /hit)", "owner": [1, 2]}],
                 "operations": [{"operation": "create\ntouch /hit", "command": [NASTY, "$(touch /hit)", "it's"], "folder": NASTY, "environment": [["A B", "x"], ["A", NASTY]]}],
             },
             "milliseconds": u64::MAX,
@@ -149,6 +150,22 @@ fn what_is_only_recommended_is_told_and_fails_nothing() {
 }
 
 #[test]
+fn what_fails_stands_before_what_holds() {
+    let mut results = small(&[("RUN-STATE-02", "FAIL")]);
+    let failing = results.rows[0].judgements[0].clone();
+    let holding = crate::results::JudgementRecord {
+        case: "family/good".to_owned(),
+        verdict: crate::Verdict::Pass,
+        ..failing.clone()
+    };
+    results.rows[0].judgements = vec![holding.clone(), holding, failing];
+    let html = of(&results, Format::Html);
+    let place = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text}: {html}"));
+    assert!(place("by case <code>family/what") < place("<summary>2 judgements without fault</summary>"));
+    assert!(place("<summary>2 judgements without fault</summary>") < place("by case <code>family/good"));
+}
+
+#[test]
 fn tap_has_a_point_for_every_row() {
     let text = of(
         &small(&[("RUN-STATE-02", "FAIL"), ("RUN-OPS-01", "SKIP"), ("RUN-STATE-03", "PASS")]),
@@ -207,7 +224,7 @@ fn a_script_does_only_what_the_evidence_says() {
     // Every command that the script may call is one that does nothing; what is left is the shell itself.
     let script =
         reproducer(&results, name).unwrap().replace("/hit", &format!("{}/hit", dir.path().display()));
-    let quiet = "mktemp() { echo .; }; mkdir() { :; }; cp() { :; }; chmod() { :; }; ln() { :; }; sed() { :; }; cat() { :; }; cd() { false; }\n";
+    let quiet = "mktemp() { echo .; }; mkdir() { :; }; cp() { :; }; chmod() { :; }; chown() { :; }; ln() { :; }; sed() { :; }; cat() { :; }; cd() { [ \"$1\" = . ]; }\n";
     let file = dir.path().join("script");
     std::fs::write(&file, format!("set -f\n{quiet}{script}")).unwrap();
     let output = std::process::Command::new("dash")

@@ -26,12 +26,8 @@ pub(super) fn record(bundle: &Path) -> Value {
         Err(_) => ("text", String::from_utf8_lossy(&text).into_owned().into()),
     };
     let root = bundle.join("rootfs");
-    let probe = root.join("probe").symlink_metadata().ok().map(|probe| (probe.dev(), probe.ino()));
-    let mut files = Vec::new();
-    if let Ok(metadata) = root.symlink_metadata() {
-        let tree = Tree { device: metadata.dev(), probe };
-        tree.walk(&root, "", DEPTH, &mut files);
-    }
+    let files =
+        Tree::at(&root, &root.join("probe"), &USUAL, Vec::new()).map_or(Vec::new(), |tree| tree.files(&root));
     if let Some(members) = seen.as_object_mut() {
         members.insert(name.to_owned(), config);
         members.insert("files".to_owned(), files.into());
@@ -39,15 +35,43 @@ pub(super) fn record(bundle: &Path) -> Value {
     seen
 }
 
-/// One root file system.
-struct Tree {
-    /// The file system that it lies on.
-    device: u64,
-    /// Device and inode of the probe in it.
-    probe: Option<(u64, u64)>,
+/// What lies in the folder `place` of a case, but for `known` and what operations have printed.
+pub(super) fn beside(place: &Path, probe: &Path, known: &[String]) -> Vec<Value> {
+    let names = std::fs::read_dir(place).into_iter().flatten().flatten();
+    let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let printed = |name: &String| name.ends_with(".out") || name.ends_with(".err");
+    let skipped = names.filter(|name| printed(name) || known.contains(name)).collect();
+    Tree::at(place, probe, &[], skipped).map_or(Vec::new(), |tree| tree.files(place))
 }
 
-impl Tree {
+/// A root file system, or what lies beside some.
+struct Tree<'a> {
+    /// The file system that it lies on.
+    device: u64,
+    /// Whose it is; only what belongs to others has an owner worth telling.
+    owner: (u32, u32),
+    /// Device and inode of the probe.
+    probe: Option<(u64, u64)>,
+    /// Directories at the top that are entered and not told.
+    usual: &'a [&'a str],
+    /// Names at the top that are neither.
+    skipped: Vec<String>,
+}
+
+impl<'a> Tree<'a> {
+    fn at(root: &Path, probe: &Path, usual: &'a [&'a str], skipped: Vec<String>) -> Option<Tree<'a>> {
+        let metadata = root.symlink_metadata().ok()?;
+        let probe = probe.symlink_metadata().ok().map(|probe| (probe.dev(), probe.ino()));
+        let owner = (metadata.uid(), metadata.gid());
+        Some(Tree { device: metadata.dev(), owner, probe, usual, skipped })
+    }
+
+    fn files(&self, root: &Path) -> Vec<Value> {
+        let mut files = Vec::new();
+        self.walk(root, "", DEPTH, &mut files);
+        files
+    }
+
     fn walk(&self, folder: &Path, name: &str, depth: usize, files: &mut Vec<Value>) {
         let mut entries: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().collect();
         entries.sort_by_key(std::fs::DirEntry::file_name);
@@ -56,13 +80,15 @@ impl Tree {
             if files.len() >= FILES {
                 return;
             }
-            let path = format!("{name}/{}", entry.file_name().to_string_lossy());
-            let usual = name.is_empty() && USUAL.iter().any(|usual| entry.file_name() == *usual);
-            if !(usual && metadata.is_dir() || path == "/probe" && self.is_probe(&metadata)) {
-                let mut file = json!({"path": path, "mode": metadata.permissions().mode() & 0o7777});
-                let (kind, value) = self.describe(&entry.path(), &metadata);
-                file[kind] = value;
-                files.push(file);
+            let own = entry.file_name().to_string_lossy().into_owned();
+            let at_top = name.is_empty();
+            if at_top && self.skipped.contains(&own) {
+                continue;
+            }
+            let path = format!("{name}/{own}");
+            let usual = at_top && metadata.is_dir() && self.usual.contains(&own.as_str());
+            if !(usual || path == "/probe" && self.is_probe(&metadata)) {
+                files.push(self.describe(&entry.path(), &path, &metadata));
             }
             if metadata.is_dir() && metadata.dev() == self.device && depth > 0 {
                 self.walk(&entry.path(), &path, depth - 1, files);
@@ -74,7 +100,17 @@ impl Tree {
         metadata.is_file() && self.probe == Some((metadata.dev(), metadata.ino()))
     }
 
-    fn describe(&self, path: &Path, metadata: &std::fs::Metadata) -> (&'static str, Value) {
+    fn describe(&self, file: &Path, path: &str, metadata: &std::fs::Metadata) -> Value {
+        let mut seen = json!({"path": path, "mode": metadata.permissions().mode() & 0o7777});
+        let (kind, value) = self.content(file, metadata);
+        seen[kind] = value;
+        if (metadata.uid(), metadata.gid()) != self.owner {
+            seen["owner"] = json!([metadata.uid(), metadata.gid()]);
+        }
+        seen
+    }
+
+    fn content(&self, path: &Path, metadata: &std::fs::Metadata) -> (&'static str, Value) {
         let kind = metadata.file_type();
         if metadata.dev() != self.device {
             ("mounted", true.into())
@@ -123,6 +159,22 @@ mod tests {
         assert_eq!(seen["files"][0]["probe"], true);
         assert_eq!(seen["files"][2]["text"], "hello");
         assert_eq!(seen["files"][3]["link"], "/nowhere");
+    }
+
+    #[test]
+    fn what_lies_beside_bundles_is_told() {
+        let place = tempfile::tempdir().unwrap();
+        for name in ["bundle-1/rootfs", "state", "source/deep"] {
+            std::fs::create_dir_all(place.path().join(name)).unwrap();
+        }
+        for name in ["bundle-1.out", "call-2.err", "source/witness"] {
+            std::fs::write(place.path().join(name), "w").unwrap();
+        }
+        let seen =
+            beside(place.path(), Path::new("/nonexistent"), &["bundle-1".to_owned(), "state".to_owned()]);
+        let told: Vec<_> = seen.iter().map(|file| &file["path"]).collect();
+        assert_eq!(told, ["/source", "/source/deep", "/source/witness"]);
+        assert_eq!((&seen[2]["text"], seen[2].get("owner")), (&json!("w"), None));
     }
 
     #[test]

@@ -233,8 +233,15 @@ impl Stage {
         }
     }
 
-    /// Writes down what makes `bundle` again, as it is now.
+    /// Writes down what makes `bundle` again, as it is now, and what lies beside it.
     fn note_bundle(&mut self, bundle: &Path) {
+        let made = self.made.iter().filter_map(|(_, bundle)| bundle.file_name());
+        let mut known: Vec<String> = made.map(|name| name.to_string_lossy().into_owned()).collect();
+        known.push("state".to_owned());
+        let beside = bundle_record::beside(&self.place, &self.settings.probe, &known);
+        if !beside.is_empty() {
+            self.evidence.record("beside", beside);
+        }
         let name = bundle.file_name().unwrap_or_default().to_string_lossy();
         let bundles = self.evidence.0.entry("bundles").or_insert_with(|| json!({}));
         if let Some(bundles) = bundles.as_object_mut() {
