@@ -118,7 +118,7 @@ impl Place<'_> {
         let mode = file.get("mode").and_then(Value::as_u64).unwrap_or(0o755) & 0o7777;
         let of = |member: &str| file.get(member).and_then(Value::as_str);
         let made = if file.get("mounted").is_some() {
-            format!("# something was mounted on {seen}")
+            format!("mkdir -p {path} # something was mounted on {seen}")
         } else if file.get("directory").is_some() {
             format!("mkdir -p {path} && chmod {mode:o} {path}")
         } else if let Some(target) = of("link") {

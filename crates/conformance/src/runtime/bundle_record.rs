@@ -1,5 +1,5 @@
 //! A bundle as evidence: its `config.json` and what its root file system has beyond the usual, so that
-//! anybody can make it again. Links are recorded and never followed, and what is mounted there is not entered.
+//! anybody can make it again. Links are recorded and never followed, and of what is mounted there only a tmpfs is entered.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -90,10 +90,19 @@ impl<'a> Tree<'a> {
             if !(usual || path == "/probe" && self.is_probe(&metadata)) {
                 files.push(self.describe(&entry.path(), &path, &metadata));
             }
-            if metadata.is_dir() && metadata.dev() == self.device && depth > 0 {
+            if metadata.is_dir() && depth > 0 && self.is_within(&entry.path(), &metadata) {
                 self.walk(&entry.path(), &path, depth - 1, files);
             }
         }
+    }
+
+    /// Whether it lies on the same file system, or on a tmpfs that a case has mounted. What the kernel makes
+    /// up, as in proc, is not read.
+    fn is_within(&self, path: &Path, metadata: &std::fs::Metadata) -> bool {
+        const TMPFS: rustix::fs::FsWord = 0x0102_1994;
+        // Of a link or a fifo the file system is not asked for: that would follow or open it.
+        let plain = metadata.is_dir() || metadata.is_file();
+        metadata.dev() == self.device || plain && rustix::fs::statfs(path).is_ok_and(|fs| fs.f_type == TMPFS)
     }
 
     fn is_probe(&self, metadata: &std::fs::Metadata) -> bool {
@@ -112,7 +121,7 @@ impl<'a> Tree<'a> {
 
     fn content(&self, path: &Path, metadata: &std::fs::Metadata) -> (&'static str, Value) {
         let kind = metadata.file_type();
-        if metadata.dev() != self.device {
+        if !self.is_within(path, metadata) {
             ("mounted", true.into())
         } else if self.is_probe(metadata) {
             ("probe", true.into())
