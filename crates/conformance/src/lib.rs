@@ -7,16 +7,22 @@
 //! implementation, and knows no subject better than another.
 
 mod case;
+pub mod certificate;
+mod day;
 mod error;
 mod evidence;
 mod netlink;
 pub mod probe;
+pub mod rejudge;
+pub mod report;
 pub mod requirement;
 pub mod results;
 pub mod runtime;
+pub mod submission;
 mod verdict;
 
 pub use case::{Case, Obstacle, Rule, Run};
+pub use day::Day;
 pub use error::{Error, Kind, Result};
 pub use evidence::{Evidence, Judge, judge};
 pub use requirement::{Level, Registry, Requirement};

@@ -46,6 +46,12 @@ impl Level {
     pub fn is_binding(self) -> bool {
         matches!(self, Level::Must | Level::MustNot | Level::Required)
     }
+
+    /// Whether a failure of the row is a failure of the run. What is only recommended is shown, and decides
+    /// nothing.
+    pub fn decides(self) -> bool {
+        self.is_binding() || self == Level::Consequence
+    }
 }
 
 /// One normative statement.

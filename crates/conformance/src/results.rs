@@ -4,11 +4,15 @@
 //! through [`plimsoll_spec::json`] with its limits.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use plimsoll_spec::json::{self, Limits, Value, wire_enum, wire_object};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
 use crate::case::Case;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context as _, Error, Kind, Result};
 use crate::evidence::Evidence;
 use crate::requirement::{Area, Registry, Requirement};
 use crate::verdict::{Judgement, Reason, Verdict};
@@ -154,9 +158,23 @@ impl Results {
         }
     }
 
+    /// Reads the results in a file.
+    ///
+    /// # Errors
+    /// As [`Results::parse`]; [`Kind::Environment`] where the file cannot be read.
+    pub fn read(file: &Path) -> Result<Results> {
+        Results::parse(&read_within(file, LIMITS.size)?)
+            .map_err(|e| Error::because(Kind::Document, format!("read {}", file.display()), e))
+    }
+
     /// The canonical bytes.
     pub fn to_vec(&self) -> Vec<u8> {
         json::to_vec(self)
+    }
+
+    /// The version of the specification that it was judged by.
+    pub fn spec(&self) -> &str {
+        self.settings.get("spec").map_or("", String::as_str)
     }
 
     /// The row `id`.
@@ -179,10 +197,7 @@ impl Results {
     /// A SHOULD that does not hold is shown, and decides nothing.
     pub fn exit_code(&self, registry: &Registry) -> u8 {
         let fails = |row: &RowRecord| {
-            row.verdict == Verdict::Fail
-                && registry
-                    .row(&row.id)
-                    .is_ok_and(|known| known.level.is_binding() || known.level == crate::Level::Consequence)
+            row.verdict == Verdict::Fail && registry.row(&row.id).is_ok_and(|known| known.level.decides())
         };
         if self.rows.iter().any(fails) {
             1
@@ -194,6 +209,51 @@ impl Results {
             0
         }
     }
+}
+
+/// The bytes of a regular file that has no more than `most` of them.
+///
+/// # Errors
+/// [`Kind::Document`] for a larger file and for what is no file, [`Kind::Environment`] where it cannot be read.
+pub(crate) fn read_within(file: &Path, most: usize) -> Result<Vec<u8>> {
+    let opened = rustix::fs::open(file, READ, Mode::empty());
+    contents(opened.context(|| format!("read {}", file.display()))?, file, most)
+}
+
+/// As [`read_within`], for a file in a folder that somebody else has made: no link is followed on the way.
+///
+/// # Errors
+/// As [`read_within`]; also [`Kind::Document`] where there is no such file.
+pub(crate) fn read_beneath(dir: &Path, name: &str, most: usize) -> Result<Vec<u8>> {
+    let file = dir.join(name);
+    let context = || format!("read {}", file.display());
+    let folder = rustix::fs::open(dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let opened = match rustix::fs::openat2(folder.context(context)?, name, READ, Mode::empty(), resolve) {
+        Err(e @ (Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV)) => {
+            return Err(Error::because(Kind::Document, context(), e));
+        }
+        opened => opened.context(context)?,
+    };
+    contents(opened, &file, most)
+}
+
+/// A fifo would make the opener wait for a writer.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+
+fn contents(opened: OwnedFd, file: &Path, most: usize) -> Result<Vec<u8>> {
+    use std::io::Read as _;
+    let context = || format!("read {}", file.display());
+    let opened = std::fs::File::from(opened);
+    if !opened.metadata().context(context)?.is_file() {
+        return Err(Error::new(Kind::Document, format!("{}: it is no regular file", context())));
+    }
+    let mut text = Vec::new();
+    opened.take(most as u64 + 1).read_to_end(&mut text).context(context)?;
+    if text.len() > most {
+        return Err(Error::new(Kind::Document, format!("{}: it has more than {most} bytes", context())));
+    }
+    Ok(text)
 }
 
 /// Judges what cases have seen: one record for every row of `area` and `version` that a case has a rule for.

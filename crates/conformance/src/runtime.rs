@@ -5,6 +5,7 @@
 //! Judging happens outside of containers; inside, a probe reports facts.
 
 mod agent;
+mod bundle_record;
 mod cases;
 mod holder;
 mod host;
@@ -21,5 +22,6 @@ pub use ran::Ran;
 pub use run::{Progress, Request, run};
 pub use settings::{CgroupDriver, Settings};
 pub use stage::{ConsoleSocket, Container, Stage, Terminal};
+pub(crate) use subject::digest_of;
 pub use subject::{Dialect, Subject};
 pub use worker::work;

@@ -1,5 +1,8 @@
 //! What was typed behind `conformance`.
 
+pub mod certificates;
+pub mod reports;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -22,10 +25,33 @@ pub enum ConformanceCommand {
     List(ListRequirements),
     /// Say what a requirement is, how it is tested, and what proves the test.
     Explain(Explain),
+    /// Show results as a page, or for other programs.
+    Report(reports::Report),
+    /// Compare two results; a step back exits with 1.
+    Diff(reports::Diff),
+    /// Show many results side by side.
+    Matrix(reports::Matrix),
+    /// Print a shell script that runs one case again.
+    Reproduce(reports::Reproduce),
+    /// Write the probe to a file, as scripts that run a case again need it.
+    Probe(reports::ProbeFile),
+    /// Make a key to sign with.
+    Keygen(certificates::Keygen),
+    /// Sign results: a certificate that waits for its reviewer.
+    Attest(certificates::Attest),
+    /// Add a reviewer's signature to a certificate.
+    Countersign(certificates::Countersign),
+    /// Check a certificate, or a submission.
+    Verify(certificates::Verify),
+    /// Lay out results as a certification program asks for them.
+    Submit(certificates::Submit),
     /// Run one case; started by `run`.
     #[command(hide = true)]
     Worker(Worker),
 }
+
+/// Seconds that a case may take.
+const PATIENCE: u64 = 60;
 
 /// `conformance run`.
 #[derive(Debug, Args)]
@@ -54,11 +80,29 @@ pub struct RunConformance {
     #[arg(long, value_name = "FILE", env = "PLIMSOLL_PROBE")]
     pub probe: Option<PathBuf>,
     /// Give up on a case after so many seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE)]
     pub patience: u64,
     /// Write the results, with all evidence, to this file.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+impl Default for RunConformance {
+    /// What is meant where nothing is said but the subject.
+    fn default() -> RunConformance {
+        RunConformance {
+            subject: String::new(),
+            only: Vec::new(),
+            jobs: None,
+            spec: String::new(),
+            cgroup_driver: Driver::default(),
+            only_cgroup2: false,
+            dialect: None,
+            probe: None,
+            patience: PATIENCE,
+            output: None,
+        }
+    }
 }
 
 /// Who makes the cgroups of containers.

@@ -1,11 +1,14 @@
 //! `conformance`: the judge.
 
+mod certificates;
+mod reports;
+
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use plimsoll_conformance::runtime::{CgroupDriver, Dialect, Request, Subject};
 use plimsoll_conformance::{Registry, Results, runtime};
@@ -26,6 +29,19 @@ pub(super) fn run(verb: &Conformance) -> Result<ExitCode> {
         ConformanceCommand::Run(verb) => judge(verb),
         ConformanceCommand::List(verb) => list(verb),
         ConformanceCommand::Explain(verb) => explain(verb),
+        ConformanceCommand::Report(verb) => reports::report(verb),
+        ConformanceCommand::Diff(verb) => reports::diff(verb),
+        ConformanceCommand::Matrix(verb) => reports::matrix(verb),
+        ConformanceCommand::Reproduce(verb) => reports::reproduce(verb),
+        ConformanceCommand::Probe(verb) => {
+            write_probe(&verb.file)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ConformanceCommand::Keygen(verb) => certificates::keygen(verb),
+        ConformanceCommand::Attest(verb) => certificates::attest(verb),
+        ConformanceCommand::Countersign(verb) => certificates::countersign(verb),
+        ConformanceCommand::Verify(verb) => certificates::verify(verb),
+        ConformanceCommand::Submit(verb) => certificates::submit(verb),
         ConformanceCommand::Worker(verb) => {
             runtime::work(&verb.case, &verb.index)?;
             Ok(ExitCode::SUCCESS)
@@ -35,7 +51,33 @@ pub(super) fn run(verb: &Conformance) -> Result<ExitCode> {
 
 fn judge(verb: &RunConformance) -> Result<ExitCode> {
     let registry = Registry::load()?;
-    let mut subject = Subject::find(&verb.subject)?;
+    let results = match run_suite(verb) {
+        Err(error) if is_senseless(&error) => {
+            // Nobody can be told when standard error is closed.
+            let _ = writeln!(std::io::stderr(), "plimsoll: {error:#}");
+            return Ok(ExitCode::from(SENSELESS));
+        }
+        results => results?,
+    };
+    if let Some(file) = &verb.output {
+        std::fs::write(file, results.to_vec()).with_context(|| format!("write {}", file.display()))?;
+    }
+    print(&summary(&results))?;
+    Ok(ExitCode::from(results.exit_code(&registry)))
+}
+
+/// Whether what was asked for makes no sense.
+fn is_senseless(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<plimsoll_conformance::Error>()
+        .is_some_and(|error| error.kind() == plimsoll_conformance::Kind::Request)
+}
+
+/// Runs what `verb` selects, and shows how far it is.
+fn run_suite(verb: &RunConformance) -> Result<Results> {
+    let registry = Registry::load()?;
+    // A runtime that is not there is no empty selection.
+    let mut subject = Subject::find(&verb.subject).map_err(|e| anyhow!(e.chain()))?;
     if let Some(file) = &verb.dialect {
         let text = std::fs::read(file).with_context(|| format!("read dialect {}", file.display()))?;
         subject.dialect = Dialect::parse(&text)?;
@@ -62,20 +104,9 @@ fn judge(verb: &RunConformance) -> Result<ExitCode> {
         bar.set_position(done as u64);
         bar.set_message(name.to_owned());
     };
-    let results = match runtime::run(&request, &registry, &mut show) {
-        Err(error) if error.kind() == plimsoll_conformance::Kind::Request => {
-            // Nobody can be told when standard error is closed.
-            let _ = writeln!(std::io::stderr(), "plimsoll: {}", error.chain());
-            return Ok(ExitCode::from(SENSELESS));
-        }
-        results => results?,
-    };
+    let results = runtime::run(&request, &registry, &mut show)?;
     bar.finish_and_clear();
-    if let Some(file) = &verb.output {
-        std::fs::write(file, results.to_vec()).with_context(|| format!("write {}", file.display()))?;
-    }
-    print(&summary(&results))?;
-    Ok(ExitCode::from(results.exit_code(&registry)))
+    Ok(results)
 }
 
 /// The probe's file, and what must be held while it is used.
@@ -83,17 +114,21 @@ fn probe(verb: &RunConformance) -> Result<(PathBuf, Option<tempfile::TempDir>)> 
     if let Some(file) = &verb.probe {
         return Ok((file.clone(), None));
     }
+    let dir = tempfile::Builder::new().prefix("plimsoll-probe-").tempdir().context("make a folder")?;
+    let file = dir.path().join("probe");
+    write_probe(&file)?;
+    Ok((file, Some(dir)))
+}
+
+fn write_probe(file: &Path) -> Result<()> {
     if PROBE.is_empty() {
         bail!(
             "this program was built without a probe; `cargo xtask build` builds one with it, --probe names one"
         );
     }
-    let dir = tempfile::Builder::new().prefix("plimsoll-probe-").tempdir().context("make a folder")?;
-    let file = dir.path().join("probe");
-    std::fs::write(&file, PROBE).context("write the probe")?;
+    std::fs::write(file, PROBE).context("write the probe")?;
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&file, mode).context("write the probe")?;
-    Ok((file, Some(dir)))
+    std::fs::set_permissions(file, mode).context("write the probe")
 }
 
 fn progress_bar() -> ProgressBar {

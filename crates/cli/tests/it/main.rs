@@ -1,6 +1,7 @@
 //! `plimsoll` on real images, made by Debian's own tools, with the runtime beside it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod conformance;
 mod debian;
 mod faults;
 mod hostile;

@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use crate::case::{Case, Obstacle};
+use crate::day::Day;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::evidence::describe;
 use crate::requirement::{Area, Registry};
@@ -65,6 +66,7 @@ pub type Progress<'a> = &'a mut dyn FnMut(usize, usize, &str);
 /// [`Kind::Request`] where the selection is empty, [`Kind::Environment`] where workers cannot be started or
 /// the run was interrupted.
 pub fn run(request: &Request, registry: &Registry, progress: Progress<'_>) -> Result<Results> {
+    let started = Day::today();
     let suite = super::cases::suite();
     let selected = select(request, registry, &suite)?;
     let place =
@@ -125,6 +127,8 @@ pub fn run(request: &Request, registry: &Registry, progress: Progress<'_>) -> Re
             ("spec".to_owned(), request.version.clone()),
             ("selection".to_owned(), request.only.join(" ")),
             ("jobs".to_owned(), request.jobs.to_string()),
+            ("program".to_owned(), request.subject.program.to_string_lossy().into_owned()),
+            ("started".to_owned(), started.to_string()),
         ]),
         cases: records,
         rows,

@@ -19,6 +19,7 @@ use crate::error::{Context as _, Error, Kind, Result};
 use crate::evidence::Evidence;
 use crate::probe::frames;
 
+use super::bundle_record::{self, USUAL};
 use super::host::Host;
 use super::ran::{Ran, Streams, execute};
 use super::settings::{CgroupDriver, Settings};
@@ -168,7 +169,7 @@ impl Stage {
         let rootfs = bundle.join("rootfs");
         let context = || format!("make the bundle {}", bundle.display());
         std::fs::DirBuilder::new().recursive(true).mode(0o755).create(&rootfs).context(context)?;
-        for name in ["dev", "etc", "proc", "sys", "tmp", "bin", "mnt"] {
+        for name in USUAL {
             std::fs::DirBuilder::new().mode(0o755).create(rootfs.join(name)).context(context)?;
         }
         std::fs::hard_link(&self.settings.probe, rootfs.join("probe")).context(context)?;
@@ -220,7 +221,7 @@ impl Stage {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(folder).envs(self.environment.iter().cloned());
         let ran = execute(operation, &mut command, streams, self.patience())?;
-        self.note(&ran);
+        self.note(&ran, folder);
         Ok(ran)
     }
 
@@ -228,11 +229,42 @@ impl Stage {
         Duration::from_millis(self.settings.patience)
     }
 
-    /// Adds `ran` to the transcript.
-    fn note(&mut self, ran: &Ran) {
+    /// Adds `ran`, which was executed in `folder`, to the transcript.
+    fn note(&mut self, ran: &Ran, folder: &Path) {
+        let mut noted = ran.to_json();
+        noted["folder"] = folder.to_string_lossy().into();
+        if !self.environment.is_empty() {
+            noted["environment"] = json!(self.environment);
+        }
         let operations = self.evidence.0.entry("operations").or_insert_with(|| json!([]));
         if let Some(list) = operations.as_array_mut() {
-            list.push(ran.to_json());
+            list.push(noted);
+        }
+    }
+
+    /// Writes down what makes `bundle` again, as it is now, and what lies beside it.
+    fn note_bundle(&mut self, bundle: &Path) {
+        let made = self.made.iter().filter_map(|(_, bundle)| bundle.file_name());
+        let mut known: Vec<String> = made.map(|name| name.to_string_lossy().into_owned()).collect();
+        known.push("state".to_owned());
+        let beside = bundle_record::beside(&self.place, &self.settings.probe, &known);
+        if !beside.is_empty() {
+            self.evidence.record("beside", beside);
+        }
+        let name = bundle.file_name().unwrap_or_default().to_string_lossy();
+        let bundles = self.evidence.0.entry("bundles").or_insert_with(|| json!({}));
+        if let Some(bundles) = bundles.as_object_mut() {
+            bundles.insert(name.into_owned(), bundle_record::record(bundle));
+        }
+    }
+
+    /// Writes down the bundles that no `create` has been tried with.
+    pub(crate) fn note_bundles(&mut self) {
+        for (_, bundle) in self.made.clone() {
+            let name = bundle.file_name().unwrap_or_default().to_string_lossy();
+            if self.evidence.at("/bundles").is_none_or(|bundles| bundles.get(&*name).is_none()) {
+                self.note_bundle(&bundle);
+            }
         }
     }
 
@@ -247,6 +279,7 @@ impl Stage {
         container: &mut Container,
     ) -> Result<Ran, Obstacle> {
         let (bundle, pid_file) = (container.bundle.clone(), container.pid_file());
+        self.note_bundle(&bundle);
         let (bundle, pid_text) = (bundle.to_string_lossy(), pid_file.to_string_lossy());
         let mut all = vec![("id", container.id.as_str()), ("bundle", &bundle), ("pid-file", &pid_text)];
         all.extend_from_slice(values);

@@ -69,6 +69,7 @@ pub fn work(name: &str, index: &str) -> Result<()> {
 
 /// Lets the subject delete what is left, then ends and removes what it has not.
 fn finish(stage: &mut Stage) {
+    stage.note_bundles();
     let operations = stage.evidence.0.get("operations").cloned();
     for (id, _) in stage.made().to_vec() {
         if stage.root().join(&id).exists() {

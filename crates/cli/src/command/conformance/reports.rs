@@ -1,0 +1,84 @@
+//! `conformance report`, `diff`, `matrix`, `reproduce`: what people see of results.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use plimsoll_conformance::rejudge::rejudge;
+use plimsoll_conformance::report::{self, Format, diff, matrix};
+use plimsoll_conformance::{Registry, Results};
+
+use crate::args::conformance::reports::{
+    Diff, DiffFormat, Matrix, MatrixFormat, Report, ReportFormat, Reproduce,
+};
+use crate::output::print;
+
+/// The exit code of a comparison that has found a step back.
+const REGRESSION: u8 = 1;
+
+/// The results in `file`, which anybody may have written.
+pub(super) fn read(file: &Path) -> Result<Results> {
+    Ok(Results::read(file)?)
+}
+
+pub(super) fn report(verb: &Report) -> Result<ExitCode> {
+    let registry = Registry::load()?;
+    let mut results = read(&verb.results)?;
+    if verb.rejudge {
+        let judged = rejudge(&results, &registry)?;
+        let again = Results { rows: judged.rows, profiles: judged.profiles, ..results.clone() };
+        let changes = diff::diff(&results, &again).text();
+        // The report itself may go to standard output.
+        let _ = std::io::stderr().write_all(changes.as_bytes());
+        results = again;
+    }
+    let format = match verb.format {
+        ReportFormat::Html => Format::Html,
+        ReportFormat::Junit => Format::Junit,
+        ReportFormat::Tap => Format::Tap,
+        ReportFormat::Sarif => Format::Sarif,
+        ReportFormat::Markdown => Format::Markdown,
+        ReportFormat::Json => Format::Json,
+    };
+    write(verb.output.as_deref(), &report::render(&results, &registry, format))
+}
+
+pub(super) fn diff(verb: &Diff) -> Result<ExitCode> {
+    let found = diff::diff(&read(&verb.before)?, &read(&verb.after)?);
+    print(&match verb.format {
+        DiffFormat::Text => found.text(),
+        DiffFormat::Markdown => found.markdown(),
+        DiffFormat::Json => found.json(),
+    })?;
+    Ok(if found.is_regression() { ExitCode::from(REGRESSION) } else { ExitCode::SUCCESS })
+}
+
+pub(super) fn matrix(verb: &Matrix) -> Result<ExitCode> {
+    let registry = Registry::load()?;
+    let columns = verb.results.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
+    let table = matrix::Matrix::new(&columns, &registry)?;
+    let text = match verb.format {
+        MatrixFormat::Html => table.html(),
+        MatrixFormat::Markdown => table.markdown(),
+        MatrixFormat::Json => table.json(),
+    };
+    write(verb.output.as_deref(), &text)
+}
+
+pub(super) fn reproduce(verb: &Reproduce) -> Result<ExitCode> {
+    let results = read(&verb.results)?;
+    let script = report::reproducer(&results, &verb.case)
+        .with_context(|| format!("reproduce {}: the results hold no bundle of such a case", verb.case))?;
+    print(&script)
+}
+
+fn write(file: Option<&Path>, text: &str) -> Result<ExitCode> {
+    match file {
+        None => print(text),
+        Some(file) => {
+            std::fs::write(file, text).with_context(|| format!("write {}", file.display()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! A certificate against runs of today: whether what it says can be seen again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::results::Results;
+use crate::verdict::Verdict;
+
+/// How often a row that differs is tried before anything is said about it.
+pub const RUNS: usize = 3;
+
+/// A row that today says something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The requirement.
+    pub id: String,
+    /// Why, as far as can be told.
+    pub cause: Cause,
+    /// The stored verdict.
+    pub stored: Option<Verdict>,
+    /// The verdicts of the runs.
+    pub seen: Vec<Option<Verdict>>,
+}
+
+/// Why a run says something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The runs do not agree with each other: nothing can be said of the row.
+    Unstable,
+    /// The environment is another, and the row does not fail.
+    Environment,
+    /// The subject does not do what the certificate says.
+    Real,
+}
+
+impl Difference {
+    /// In words.
+    pub fn sentence(&self) -> String {
+        let shown = |verdict: &Option<Verdict>| verdict.map_or("nothing", Verdict::as_str);
+        let seen: Vec<&str> = self.seen.iter().map(shown).collect();
+        let cause = match self.cause {
+            Cause::Unstable => "runs do not agree",
+            Cause::Environment => "in another environment",
+            Cause::Real => "it cannot be seen again",
+        };
+        format!(
+            "the row {} is certified as {}, seen {}: {cause}",
+            self.id,
+            shown(&self.stored),
+            seen.join(", ")
+        )
+    }
+}
+
+/// What differs between the `stored` results and one or more runs of today.
+pub fn compare(stored: &Results, runs: &[Results]) -> Vec<Difference> {
+    let verdicts = |results: &Results| -> BTreeMap<String, Verdict> {
+        results.rows.iter().map(|row| (row.id.clone(), row.verdict)).collect()
+    };
+    let before = verdicts(stored);
+    let after: Vec<_> = runs.iter().map(verdicts).collect();
+    let ids: BTreeSet<&String> = before.keys().chain(after.iter().flat_map(BTreeMap::keys)).collect();
+    let moved = runs.iter().any(|run| run.environment != stored.environment);
+    let mut differences = Vec::new();
+    for id in ids {
+        let was = before.get(id).copied();
+        let seen: Vec<Option<Verdict>> = after.iter().map(|run| run.get(id).copied()).collect();
+        if seen.iter().all(|verdict| *verdict == was) {
+            continue;
+        }
+        let cause = match seen.as_slice() {
+            [first, rest @ ..] if rest.iter().any(|other| other != first) => Cause::Unstable,
+            [Some(Verdict::Fail), ..] => Cause::Real,
+            _ if moved => Cause::Environment,
+            _ => Cause::Real,
+        };
+        differences.push(Difference { id: id.clone(), cause, stored: was, seen });
+    }
+    differences
+}

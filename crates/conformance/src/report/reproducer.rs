@@ -1,0 +1,181 @@
+//! A case as a shell script: the bundles it made and the command lines it ran, for anybody to run again with
+//! a runtime of their choice.
+//!
+//! The script comes from evidence that anybody may have written, so every text in it is a quoted word or part
+//! of a quoted here-document. What it runs are still the commands of whoever wrote the evidence: it says so.
+
+use serde_json::Value;
+
+use crate::evidence::Evidence;
+use crate::results::Results;
+
+use super::escape::{line, word};
+
+/// A script is for reading: beyond this it is cut, and says so.
+const LIMIT: usize = 256 << 10;
+/// Directories of every root file system; the same list as the stage's.
+const USUAL: &str = "dev etc proc sys tmp bin mnt";
+
+/// Between `start` and what follows a case awaits the end of the program; one that does not end is given time.
+const SETTLE: &str = "settle() {
+  for try in 1 2 3 4 5 6 7 8 9 10; do
+    cat \"$here\"/*/pid 2>/dev/null | { while read -r pid; do kill -0 \"$pid\" 2>/dev/null && exit 1; done; exit 0; } && return
+    sleep 0.2
+  done
+}
+";
+
+/// The script of the case called `name`; `None` where its evidence holds no bundle.
+pub fn script(results: &Results, name: &str) -> Option<String> {
+    let record = results.cases.iter().find(|case| case.name == name)?;
+    let evidence = Evidence::from_record(&record.evidence);
+    let bundles = evidence.0.get("bundles")?.as_object().filter(|bundles| !bundles.is_empty())?;
+    let place = bundles.values().find_map(|bundle| bundle.get("path")?.as_str()?.rsplit_once('/'))?.0;
+    let program = results.settings.get("program").map_or("", String::as_str);
+    let at = Place { place, program };
+    let mut text = format!(
+        "#!/bin/sh\n# The case {} with {}.\n# It runs what the evidence says was run: read it first. It needs root where the case did.\n\
+         [ -n \"$RUNTIME\" ] || RUNTIME={}\n: \"${{PROBE:?name the file that 'plimsoll conformance probe FILE' writes}}\"\nhere=$(mktemp -d)\n{SETTLE}",
+        line(name),
+        line(&results.subject.version),
+        word(program),
+    );
+    if let Some(beside) = evidence.0.get("beside").and_then(Value::as_array) {
+        text.push_str("\ncd \"$here\" || exit\n");
+        beside.iter().for_each(|file| at.file(file, &mut text));
+    }
+    for (name, bundle) in bundles {
+        at.bundle(name, bundle, &mut text);
+    }
+    for ran in evidence.0.get("operations").and_then(Value::as_array).into_iter().flatten() {
+        at.operation(ran, &mut text);
+    }
+    if text.len() > LIMIT {
+        let end = (0..=LIMIT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(text.get(..end).and_then(|text| text.rfind('\n')).map_or(0, |at| at + 1));
+        text.push_str("# The rest is too long to be shown.\n");
+    }
+    text.push_str("\necho \"What is left lies in $here\" >&2\n");
+    Some(text)
+}
+
+/// Where the case had its folder, and what the subject's program was called.
+struct Place<'a> {
+    place: &'a str,
+    program: &'a str,
+}
+
+impl Place<'_> {
+    /// A word in which the folder of the case is the folder of the script, and the program is the caller's.
+    fn word(&self, text: &str) -> String {
+        if !self.program.is_empty() && text == self.program {
+            return "\"$RUNTIME\"".to_owned();
+        }
+        let parts: Vec<&str> =
+            if self.place.is_empty() { vec![text] } else { text.split(self.place).collect() };
+        let words: Vec<String> =
+            parts.iter().map(|part| if part.is_empty() { String::new() } else { word(part) }).collect();
+        let joined = words.join("\"$here\"");
+        if joined.is_empty() { "''".to_owned() } else { joined }
+    }
+
+    fn bundle(&self, name: &str, bundle: &Value, text: &mut String) {
+        let name = word(name);
+        text.push_str(&format!(
+            "\nmkdir -p \"$here\"/{name}/rootfs && cd \"$here\"/{name}/rootfs && mkdir {USUAL} && cp \"$PROBE\" probe && chmod 755 probe\n"
+        ));
+        for file in bundle.get("files").and_then(Value::as_array).into_iter().flatten() {
+            self.file(file, text);
+        }
+        let config = match bundle.get("config") {
+            Some(config) => serde_json::to_string_pretty(config).unwrap_or_default(),
+            None => bundle.get("text").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        };
+        text.push_str(&format!("cat > ../config.json <<{END}\n", END = self.here(&config)));
+    }
+
+    /// The body of a here-document whose end does not stand in it, in which the folder is filled in later.
+    fn here(&self, body: &str) -> String {
+        let mut end = "END".to_owned();
+        while body.lines().any(|line| line == end) {
+            end.push('_');
+        }
+        let moved = match body.contains(self.place) && !self.place.is_empty() {
+            true => format!("\nsed -i \"s|{}|$here|g\" ../config.json", pattern(self.place)),
+            false => String::new(),
+        };
+        format!("'{end}'\n{body}\n{end}{moved}")
+    }
+
+    fn file(&self, file: &Value, text: &mut String) {
+        let Some(path) = file.get("path").and_then(Value::as_str) else { return };
+        // A path that leaves the root file system is none that a case has made.
+        if !path.starts_with('/') || path.split('/').any(|name| name == "..") {
+            return;
+        }
+        let seen = line(path);
+        let path = word(&format!(".{path}"));
+        let mode = file.get("mode").and_then(Value::as_u64).unwrap_or(0o755) & 0o7777;
+        let of = |member: &str| file.get(member).and_then(Value::as_str);
+        let made = if file.get("mounted").is_some() {
+            format!("mkdir -p {path} # something was mounted on {seen}")
+        } else if file.get("directory").is_some() {
+            format!("mkdir -p {path} && chmod {mode:o} {path}")
+        } else if let Some(target) = of("link") {
+            format!("ln -s {} {path}", self.word(target))
+        } else if file.get("probe").is_some() {
+            format!("cp \"$PROBE\" {path} && chmod {mode:o} {path}")
+        } else if let Some(content) = of("text") {
+            format!("printf %s {} > {path} && chmod {mode:o} {path}", self.word(content))
+        } else {
+            let size = file.get("size").and_then(Value::as_u64).unwrap_or(0);
+            format!("# {seen} was a file of {size} bytes, which are not recorded")
+        };
+        text.push_str(&made);
+        let id = |at: usize| file.get("owner").and_then(|owner| owner.get(at)).and_then(Value::as_u64);
+        if let (Some(user), Some(group)) = (id(0), id(1)) {
+            text.push_str(&format!("\nchown -h {user}:{group} {path}"));
+            if file.get("link").is_none() {
+                // A change of owner takes the bits of set-id away.
+                text.push_str(&format!(" && chmod {mode:o} {path}"));
+            }
+        }
+        text.push('\n');
+    }
+
+    fn operation(&self, ran: &Value, text: &mut String) {
+        let words = ran.get("command").and_then(Value::as_array).into_iter().flatten();
+        let words: Vec<String> = words.filter_map(Value::as_str).map(|text| self.word(text)).collect();
+        if words.is_empty() {
+            return;
+        }
+        let folder = ran.get("folder").and_then(Value::as_str).unwrap_or(self.place);
+        let variables = ran.get("environment").and_then(Value::as_array).into_iter().flatten();
+        let variables: String = variables
+            .filter_map(|pair| Some((pair.get(0)?.as_str()?, pair.get(1)?.as_str()?)))
+            .filter(|(name, _)| {
+                name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+                    && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            })
+            .map(|(name, value)| format!("{name}={} ", self.word(value)))
+            .collect();
+        let ended = match (ran.get("timedOut"), ran.get("exit").and_then(Value::as_i64)) {
+            (Some(Value::Bool(true)), _) => "did not return in time".to_owned(),
+            (_, Some(code)) => format!("exited with {code}"),
+            (_, None) => "was killed by a signal".to_owned(),
+        };
+        let operation = ran.get("operation").and_then(Value::as_str).unwrap_or("operation");
+        let settle = if operation == "start" { "settle\n" } else { "" };
+        text.push_str(&format!(
+            "\n# {} {ended}\ncd {} && {variables}{}\n{settle}",
+            line(operation),
+            self.word(folder),
+            words.join(" ")
+        ));
+    }
+}
+
+/// A pattern of `sed` between bars that is `text`; a place with other characters is none of ours.
+fn pattern(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() || "/-_".contains(c) { c } else { '.' }).collect()
+}
