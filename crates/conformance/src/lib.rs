@@ -9,6 +9,7 @@
 mod case;
 mod error;
 mod evidence;
+pub mod image;
 pub mod probe;
 pub mod requirement;
 pub mod results;

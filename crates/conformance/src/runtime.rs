@@ -18,5 +18,6 @@ pub use ran::Ran;
 pub use run::{Progress, Request, run};
 pub use settings::{CgroupDriver, Settings};
 pub use stage::{Container, Stage};
+pub(crate) use subject::digest_of;
 pub use subject::{Dialect, Subject};
 pub use worker::work;

@@ -18,6 +18,8 @@ pub struct Conformance {
 pub enum ConformanceCommand {
     /// Judge an OCI runtime by the runtime specification.
     Run(Box<RunConformance>),
+    /// Judge an image layout, row by row.
+    Image(JudgeImage),
     /// List the requirements, and what tests each.
     List(ListRequirements),
     /// Say what a requirement is, how it is tested, and what proves the test.
@@ -56,6 +58,47 @@ pub struct RunConformance {
     /// Give up on a case after so many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub patience: u64,
+    /// Write the results, with all evidence, to this file.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// `validate`.
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// An image layout: a directory, or a tar archive of one.
+    pub path: PathBuf,
+    /// How to show what is found.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ReportFormat,
+    /// Judge by this version of the specification: 1.0, 1.1 or main.
+    #[arg(long, value_name = "VERSION", default_value = "1.1")]
+    pub spec: String,
+    /// Let recommendations decide too.
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// How findings are shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// For programs that show findings of analysers.
+    Sarif,
+}
+
+/// `conformance image`.
+#[derive(Debug, Args)]
+pub struct JudgeImage {
+    /// An image layout: a directory, or a tar archive of one.
+    pub path: PathBuf,
+    /// Judge by this version of the specification: 1.0, 1.1 or main.
+    #[arg(long, value_name = "VERSION", default_value = "1.1")]
+    pub spec: String,
     /// Write the results, with all evidence, to this file.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,

@@ -24,6 +24,7 @@ const SENSELESS: u8 = 2;
 pub(super) fn run(verb: &Conformance) -> Result<ExitCode> {
     match &verb.command {
         ConformanceCommand::Run(verb) => judge(verb),
+        ConformanceCommand::Image(verb) => super::judge_image::image(verb),
         ConformanceCommand::List(verb) => list(verb),
         ConformanceCommand::Explain(verb) => explain(verb),
         ConformanceCommand::Worker(verb) => {
@@ -108,7 +109,7 @@ fn progress_bar() -> ProgressBar {
 }
 
 /// What a person wants to know first: every row that does not pass, then the counts.
-fn summary(results: &Results) -> String {
+pub(super) fn summary(results: &Results) -> String {
     use plimsoll_conformance::Verdict;
     let mut text = String::new();
     for row in
