@@ -16,17 +16,35 @@ pub(super) struct Config {
 }
 
 const MEMBERS: [(&str, Type); 7] = [
-    ("created", Type::Text), ("author", Type::Text), ("os.version", Type::Text), ("os.features", Type::Texts),
-    ("variant", Type::Text), ("config", Type::Object), ("history", Type::Array),
+    ("created", Type::Text),
+    ("author", Type::Text),
+    ("os.version", Type::Text),
+    ("os.features", Type::Texts),
+    ("variant", Type::Text),
+    ("config", Type::Object),
+    ("history", Type::Array),
 ];
 const EXECUTION: [(&str, Type); 14] = [
-    ("User", Type::Text), ("ExposedPorts", Type::Set), ("Env", Type::Texts), ("Entrypoint", Type::Texts),
-    ("Cmd", Type::Texts), ("Volumes", Type::Set), ("WorkingDir", Type::Text), ("Labels", Type::Object),
-    ("StopSignal", Type::Text), ("ArgsEscaped", Type::Boolean), ("Memory", Type::Integer),
-    ("MemorySwap", Type::Integer), ("CpuShares", Type::Integer), ("Healthcheck", Type::Object),
+    ("User", Type::Text),
+    ("ExposedPorts", Type::Set),
+    ("Env", Type::Texts),
+    ("Entrypoint", Type::Texts),
+    ("Cmd", Type::Texts),
+    ("Volumes", Type::Set),
+    ("WorkingDir", Type::Text),
+    ("Labels", Type::Object),
+    ("StopSignal", Type::Text),
+    ("ArgsEscaped", Type::Boolean),
+    ("Memory", Type::Integer),
+    ("MemorySwap", Type::Integer),
+    ("CpuShares", Type::Integer),
+    ("Healthcheck", Type::Object),
 ];
 const HISTORY: [(&str, Type); 5] = [
-    ("created", Type::Text), ("author", Type::Text), ("created_by", Type::Text), ("comment", Type::Text),
+    ("created", Type::Text),
+    ("author", Type::Text),
+    ("created_by", Type::Text),
+    ("comment", Type::Text),
     ("empty_layer", Type::Boolean),
 ];
 
@@ -54,7 +72,9 @@ fn execution_parameters(doc: &mut Doc<'_>, cursor: &Cursor<'_>) {
     doc.nullable_types("IMG-N10", cursor, &EXECUTION);
     for entry in cursor.get("Env").map(|list| list.elements()).unwrap_or_default() {
         let text = entry.node.text().unwrap_or_default();
-        doc.check("IMG-N09", text.find('=').is_some_and(|at| at > 0), &entry, || format!("{text:?} is not NAME=VALUE"));
+        doc.check("IMG-N09", text.find('=').is_some_and(|at| at > 0), &entry, || {
+            format!("{text:?} is not NAME=VALUE")
+        });
     }
     for (key, value) in cursor.get("ExposedPorts").map(|set| set.members()).unwrap_or_default() {
         doc.check("IMG-N11", grammar::is_port(key), &value, || format!("{key:?} is no port"));
@@ -67,7 +87,9 @@ fn execution_parameters(doc: &mut Doc<'_>, cursor: &Cursor<'_>) {
 fn rootfs(doc: &mut Doc<'_>, root: &Cursor<'_>) -> Option<Vec<Option<String>>> {
     let rootfs = doc.required("IMG-C15", root, "rootfs")?;
     if let Some(kind) = doc.required("IMG-C16", &rootfs, "type") {
-        doc.check("IMG-C17", kind.node.text() == Some("layers"), &kind, || "the type is not layers".to_owned());
+        doc.check("IMG-C17", kind.node.text() == Some("layers"), &kind, || {
+            "the type is not layers".to_owned()
+        });
     }
     let Some(list) = rootfs.get("diff_ids") else {
         doc.check("IMG-C19", false, &rootfs, || "diff_ids is missing".to_owned());
@@ -90,10 +112,14 @@ fn history(doc: &mut Doc<'_>, root: &Cursor<'_>) -> Option<usize> {
     let history = root.some("history")?;
     let entries = history.elements();
     for entry in &entries {
-        doc.check("IMG-N10", entry.node.members().is_some(), entry, || "an entry of the history is no object".to_owned());
+        doc.check("IMG-N10", entry.node.members().is_some(), entry, || {
+            "an entry of the history is no object".to_owned()
+        });
         doc.nullable_types("IMG-N10", entry, &HISTORY);
         date(doc, entry);
     }
-    let empty = |entry: &&Cursor<'_>| entry.node.get("empty_layer").is_some_and(|flag| flag.value == Value::Bool(true));
+    let empty = |entry: &&Cursor<'_>| {
+        entry.node.get("empty_layer").is_some_and(|flag| flag.value == Value::Bool(true))
+    };
     Some(entries.len() - entries.iter().filter(empty).count())
 }

@@ -13,9 +13,28 @@ pub(super) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 
 /// Keys that the image specification defines, annotations of conversion among them.
 const IMAGE_KEYS: [&str; 22] = [
-    "created", "authors", "url", "documentation", "source", "version", "revision", "vendor", "licenses", "ref.name",
-    "title", "description", "base.digest", "base.name", "os", "architecture", "variant", "os.version", "os.features",
-    "author", "stopSignal", "exposedPorts",
+    "created",
+    "authors",
+    "url",
+    "documentation",
+    "source",
+    "version",
+    "revision",
+    "vendor",
+    "licenses",
+    "ref.name",
+    "title",
+    "description",
+    "base.digest",
+    "base.name",
+    "os",
+    "architecture",
+    "variant",
+    "os.version",
+    "os.features",
+    "author",
+    "stopSignal",
+    "exposedPorts",
 ];
 const RESERVED: &str = "org.opencontainers.";
 const RESERVED_IMAGE: &str = "org.opencontainers.image.";
@@ -49,8 +68,13 @@ pub(super) enum Scope {
 /// Judges a descriptor; gives what it says.
 pub(super) fn descriptor(doc: &mut Doc<'_>, cursor: &Cursor<'_>, scope: Scope) -> Descriptor {
     let table = [
-        ("mediaType", Type::Text), ("digest", Type::Text), ("size", Type::Integer), ("urls", Type::Texts),
-        ("data", Type::Text), ("artifactType", Type::Text), ("platform", Type::Object),
+        ("mediaType", Type::Text),
+        ("digest", Type::Text),
+        ("size", Type::Integer),
+        ("urls", Type::Texts),
+        ("data", Type::Text),
+        ("artifactType", Type::Text),
+        ("platform", Type::Object),
     ];
     doc.types("IMG-N03", cursor, &table);
     let mut found = Descriptor { place: doc.place(cursor), ..Descriptor::default() };
@@ -203,7 +227,9 @@ fn key_is_allowed(doc: &mut Doc<'_>, key: &str, value: &Cursor<'_>) -> bool {
     let known = ["runtime.", "distribution.", "artifact.", "referrers."];
     let allowed = reserved.is_none_or(|rest| known.iter().any(|prefix| rest.starts_with(prefix)));
     match reserved {
-        Some(_) => doc.check("IMG-A06", allowed, value, || format!("{key} is reserved, and no OCI specification defines it")),
+        Some(_) => doc.check("IMG-A06", allowed, value, || {
+            format!("{key} is reserved, and no OCI specification defines it")
+        }),
         None => {
             doc.findings.holds("IMG-A06");
             true
@@ -215,13 +241,17 @@ fn known_value(doc: &mut Doc<'_>, key: &str, value: &Cursor<'_>, scope: Scope) {
     let Some(text) = value.node.text() else { return };
     match key {
         REF_NAME => {
-            doc.check("IMG-A10", scope == Scope::Top, value, || "ref.name stands outside of index.json".to_owned());
+            doc.check("IMG-A10", scope == Scope::Top, value, || {
+                "ref.name stands outside of index.json".to_owned()
+            });
             doc.check("IMG-A11", grammar::is_reference_name(text), value, || {
                 format!("{text:?} breaks the grammar of ref.name")
             });
         }
         "org.opencontainers.image.created" => {
-            doc.check("IMG-N08", grammar::is_date_time(text), value, || format!("{text:?} is no date of RFC 3339"));
+            doc.check("IMG-N08", grammar::is_date_time(text), value, || {
+                format!("{text:?} is no date of RFC 3339")
+            });
         }
         "org.opencontainers.image.base.name" => {
             let first = text.split('/').next().unwrap_or_default();

@@ -40,7 +40,9 @@ impl Type {
             Type::Object => node.members().is_some(),
             Type::Array => node.elements().is_some(),
             Type::Texts => node.elements().is_some_and(|list| list.iter().all(|one| one.text().is_some())),
-            Type::Set => node.members().is_some_and(|list| list.iter().all(|one| one.node.members().is_some())),
+            Type::Set => {
+                node.members().is_some_and(|list| list.iter().all(|one| one.node.members().is_some()))
+            }
         }
     }
 
@@ -128,7 +130,12 @@ impl Doc<'_> {
     }
 
     /// `row` wants the member `name` to be there.
-    pub(super) fn required<'a>(&mut self, row: &'static str, cursor: &Cursor<'a>, name: &str) -> Option<Cursor<'a>> {
+    pub(super) fn required<'a>(
+        &mut self,
+        row: &'static str,
+        cursor: &Cursor<'a>,
+        name: &str,
+    ) -> Option<Cursor<'a>> {
         let found = cursor.get(name);
         self.check(row, found.is_some(), cursor, || format!("{name} is missing"));
         found
@@ -164,7 +171,9 @@ impl Doc<'_> {
         for fault in &document.faults {
             let place = at(fault.at, &blob);
             match &fault.kind {
-                FaultKind::Syntax(what) => self.findings.broken("IMG-N01", &place, format!("no JSON: {what}")),
+                FaultKind::Syntax(what) => {
+                    self.findings.broken("IMG-N01", &place, format!("no JSON: {what}"))
+                }
                 FaultKind::Limit(what) => self.findings.limit("limit/json", &place, *what),
                 FaultKind::Utf8 => {
                     self.findings.broken("IMG-X05", &place, "the bytes are not UTF-8");

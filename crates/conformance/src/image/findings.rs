@@ -107,7 +107,13 @@ impl Findings {
     }
 
     /// Looks at one instance of `row`; gives whether it holds.
-    pub fn check(&mut self, row: &'static str, holds: bool, place: &Place, message: impl FnOnce() -> String) -> bool {
+    pub fn check(
+        &mut self,
+        row: &'static str,
+        holds: bool,
+        place: &Place,
+        message: impl FnOnce() -> String,
+    ) -> bool {
         let count = self.counts.entry(row).or_default();
         count.seen += 1;
         if !holds {

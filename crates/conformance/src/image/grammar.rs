@@ -18,8 +18,9 @@ pub fn digest(text: &str) -> Option<(&str, &str)> {
 
 /// Whether `text` is the algorithm of a digest.
 pub fn is_algorithm(text: &str) -> bool {
-    let component =
-        |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let component = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
     text.split(['+', '.', '_', '-']).all(component)
 }
 
@@ -46,7 +47,9 @@ pub fn uri_scheme(text: &str) -> Option<&str> {
 
 fn is_authority(text: &str) -> bool {
     let (user, host) = text.rsplit_once('@').unwrap_or(("", text));
-    let port = |text: &str| text.is_empty() || text.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
+    let port = |text: &str| {
+        text.is_empty() || text.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()))
+    };
     if user.contains(['[', ']', '@']) {
         return false;
     }
@@ -64,7 +67,10 @@ fn is_uri_text(text: &str) -> bool {
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
         let fine = match byte {
-            b'%' => [bytes.next(), bytes.next()].iter().flatten().filter(|byte| byte.is_ascii_hexdigit()).count() == 2,
+            b'%' => {
+                [bytes.next(), bytes.next()].iter().flatten().filter(|byte| byte.is_ascii_hexdigit()).count()
+                    == 2
+            }
             _ => byte.is_ascii_alphanumeric() || b"-._~:/?[]@!$&'()*+,;=".contains(&byte),
         };
         if !fine {
@@ -82,9 +88,9 @@ pub fn is_date_time(text: &str) -> bool {
 fn date_time(text: &[u8]) -> Option<()> {
     let number = |from: usize, length: usize, low: u32, high: u32| {
         let digits = text.get(from..from + length)?;
-        let value = digits.iter().try_fold(0, |value, byte| {
-            byte.is_ascii_digit().then(|| value * 10 + u32::from(byte - b'0'))
-        })?;
+        let value = digits
+            .iter()
+            .try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + u32::from(byte - b'0')))?;
         (low..=high).contains(&value).then_some(value)
     };
     let sign = |at: usize, signs: &[u8]| text.get(at).filter(|byte| signs.contains(byte)).copied();
@@ -132,7 +138,10 @@ pub fn is_reference_name(text: &str) -> bool {
             if separator.is_empty() {
                 return true;
             }
-            match separator.strip_prefix("--").or_else(|| separator.strip_prefix(['-', '.', '_', ':', '@', '+'])) {
+            match separator
+                .strip_prefix("--")
+                .or_else(|| separator.strip_prefix(['-', '.', '_', ':', '@', '+']))
+            {
                 Some(next) => rest = next,
                 None => return false,
             }
@@ -185,13 +194,56 @@ pub fn base64(text: &str) -> Option<Vec<u8>> {
 }
 
 const ARCHITECTURES: [&str; 30] = [
-    "386", "amd64", "amd64p32", "arm", "armbe", "arm64", "arm64be", "loong64", "mips", "mipsle", "mips64", "mips64le",
-    "mips64p32", "mips64p32le", "ppc", "ppc64", "ppc64le", "riscv", "riscv64", "s390", "s390x", "sparc", "sparc64",
-    "wasm", "alpha", "ia64", "m68k", "nios2", "sh", "shbe",
+    "386",
+    "amd64",
+    "amd64p32",
+    "arm",
+    "armbe",
+    "arm64",
+    "arm64be",
+    "loong64",
+    "mips",
+    "mipsle",
+    "mips64",
+    "mips64le",
+    "mips64p32",
+    "mips64p32le",
+    "ppc",
+    "ppc64",
+    "ppc64le",
+    "riscv",
+    "riscv64",
+    "s390",
+    "s390x",
+    "sparc",
+    "sparc64",
+    "wasm",
+    "alpha",
+    "ia64",
+    "m68k",
+    "nios2",
+    "sh",
+    "shbe",
 ];
 const SYSTEMS: [&str; 18] = [
-    "aix", "android", "darwin", "dragonfly", "freebsd", "hurd", "illumos", "ios", "js", "linux", "nacl", "netbsd",
-    "openbsd", "plan9", "solaris", "wasip1", "windows", "zos",
+    "aix",
+    "android",
+    "darwin",
+    "dragonfly",
+    "freebsd",
+    "hurd",
+    "illumos",
+    "ios",
+    "js",
+    "linux",
+    "nacl",
+    "netbsd",
+    "openbsd",
+    "plan9",
+    "solaris",
+    "wasip1",
+    "windows",
+    "zos",
 ];
 
 /// Whether Go has a name for the architecture.
@@ -244,8 +296,26 @@ mod tests {
     fn digests() {
         table(
             |text| digest(text).is_some(),
-            &["sha256:abc", "sha256+b64u:LCa0a2j_xo_5m0U8HTBBNBNCLXBkg7-g-YpeiGJm564", "multihash+base58:Qm", "a.b_c-d:A="],
-            &["", ":", "sha256", "sha256:", ":abc", "SHA256:abc", "sha256++b:abc", "+a:b", "a+:b", "a:b:c", "a:b/c", "a: b"],
+            &[
+                "sha256:abc",
+                "sha256+b64u:LCa0a2j_xo_5m0U8HTBBNBNCLXBkg7-g-YpeiGJm564",
+                "multihash+base58:Qm",
+                "a.b_c-d:A=",
+            ],
+            &[
+                "",
+                ":",
+                "sha256",
+                "sha256:",
+                ":abc",
+                "SHA256:abc",
+                "sha256++b:abc",
+                "+a:b",
+                "a+:b",
+                "a:b:c",
+                "a:b/c",
+                "a: b",
+            ],
         );
     }
 
@@ -253,8 +323,30 @@ mod tests {
     fn uris() {
         table(
             |text| uri_scheme(text).is_some(),
-            &["https://example.com/a?b=c#d", "mailto:a@b", "urn:x:y", "http://[::1]:80/", "a:", "file:///x", "http://u:p@h:1/%20"],
-            &["", "example.com/a", "1a:b", "http://a b", "http://a/%2", "http://a/%zz", "http://a/<b>", "http://h:x/", "http://a/[b]", "http://[::1", "//a", "\u{e4}:b", "a:b#c#d"],
+            &[
+                "https://example.com/a?b=c#d",
+                "mailto:a@b",
+                "urn:x:y",
+                "http://[::1]:80/",
+                "a:",
+                "file:///x",
+                "http://u:p@h:1/%20",
+            ],
+            &[
+                "",
+                "example.com/a",
+                "1a:b",
+                "http://a b",
+                "http://a/%2",
+                "http://a/%zz",
+                "http://a/<b>",
+                "http://h:x/",
+                "http://a/[b]",
+                "http://[::1",
+                "//a",
+                "\u{e4}:b",
+                "a:b#c#d",
+            ],
         );
         assert_eq!(uri_scheme("ftp://x"), Some("ftp"));
     }
@@ -264,14 +356,29 @@ mod tests {
         table(
             is_date_time,
             &["2015-10-31T22:22:56.015925234Z", "2000-02-29t00:00:60z", "1970-01-01T00:00:00+23:59"],
-            &["", "2015-10-31", "2015-10-31 22:22:56Z", "2015-02-29T00:00:00Z", "2015-13-01T00:00:00Z", "2015-10-31T22:22:56",
-              "2015-10-31T22:22:56.Z", "2015-10-31T24:00:00Z", "2015-10-31T22:22:56+2:00", "2015-10-31T22:22:56ZZ", "+015-10-31T22:22:56Z"],
+            &[
+                "",
+                "2015-10-31",
+                "2015-10-31 22:22:56Z",
+                "2015-02-29T00:00:00Z",
+                "2015-13-01T00:00:00Z",
+                "2015-10-31T22:22:56",
+                "2015-10-31T22:22:56.Z",
+                "2015-10-31T24:00:00Z",
+                "2015-10-31T22:22:56+2:00",
+                "2015-10-31T22:22:56ZZ",
+                "+015-10-31T22:22:56Z",
+            ],
         );
     }
 
     #[test]
     fn names_and_ports() {
-        table(is_reference_name, &["v1.0", "a/b--c@d+e", "A_1"], &["", "/", "a/", "a..b", "-a", "a-", "a b", "a---b", "../a"]);
+        table(
+            is_reference_name,
+            &["v1.0", "a/b--c@d+e", "A_1"],
+            &["", "/", "a/", "a..b", "-a", "a-", "a b", "a---b", "../a"],
+        );
         table(is_port, &["80", "80/tcp", "65535/udp"], &["", "65536", "80/sctp", "a", "-1", "+80", "80/"]);
     }
 
@@ -280,6 +387,10 @@ mod tests {
         assert_eq!(base64("e30=").as_deref(), Some(&b"{}"[..]));
         assert_eq!(base64("").as_deref(), Some(&b""[..]));
         assert_eq!(base64("AAEC/+8=").as_deref(), Some(&[0, 1, 2, 0xff, 0xef][..]));
-        table(|text| base64(text).is_some(), &["YQ==", "YWI=", "YWJj"], &["e30", "e3=0", "e31=", "YQ==YQ==", "A", "====", "e30=\n", "_-A="]);
+        table(
+            |text| base64(text).is_some(),
+            &["YQ==", "YWI=", "YWJj"],
+            &["e30", "e3=0", "e31=", "YQ==YQ==", "A", "====", "e30=\n", "_-A="],
+        );
     }
 }

@@ -396,9 +396,9 @@ impl Scanner<'_> {
     fn hexadecimal(&mut self) -> Scan<u32> {
         self.at += 1;
         let digits = self.bytes.get(self.at..self.at + 4).unwrap_or_default();
-        let value = std::str::from_utf8(digits).ok().filter(|text| {
-            text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-        });
+        let value = std::str::from_utf8(digits)
+            .ok()
+            .filter(|text| text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_hexdigit()));
         match value.and_then(|text| u32::from_str_radix(text, 16).ok()) {
             Some(value) => {
                 self.at += 4;
@@ -451,8 +451,25 @@ mod tests {
     #[test]
     fn what_is_no_json_ends_the_reading() {
         for text in [
-            &b""[..], b"{", b"[1,]", b"{\"a\":1,}", b"01", b"1.", b"1e", b"+1", b"nul", b"'a'", b"\"\\x\"",
-            b"\"\x01\"", b"{} {}", b"\xef\xbb\xbf{}", b"\"\\u12\"", b"{\"a\" 1}", b"{1:2}", b"-", b"\"",
+            &b""[..],
+            b"{",
+            b"[1,]",
+            b"{\"a\":1,}",
+            b"01",
+            b"1.",
+            b"1e",
+            b"+1",
+            b"nul",
+            b"'a'",
+            b"\"\\x\"",
+            b"\"\x01\"",
+            b"{} {}",
+            b"\xef\xbb\xbf{}",
+            b"\"\\u12\"",
+            b"{\"a\" 1}",
+            b"{1:2}",
+            b"-",
+            b"\"",
         ] {
             let document = scan(text);
             assert!(document.root.is_none(), "{text:?}");

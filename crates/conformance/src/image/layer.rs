@@ -19,7 +19,15 @@ const PREFIX: &[u8] = b".wh.";
 /// Looks at every entry of the layer `blob`; gives how many there are.
 pub(super) fn look<S: Source>(source: S, blob: &str, findings: &mut Findings) -> u64 {
     let mut scanner = Scanner::new(source);
-    let mut layer = Layer { blob, findings, paths: HashMap::new(), kept: 0, full: false, occupied: HashSet::new(), links: Vec::new() };
+    let mut layer = Layer {
+        blob,
+        findings,
+        paths: HashMap::new(),
+        kept: 0,
+        full: false,
+        occupied: HashSet::new(),
+        links: Vec::new(),
+    };
     let mut count = 0;
     // A failure of the source is the stream's to tell.
     while let Ok(Some(entry)) = scanner.entry() {
@@ -69,7 +77,9 @@ impl Layer<'_> {
         let place = self.place(at, name);
         match fault {
             Fault::Limit(what) => self.findings.limit("limit/tar", &place, *what),
-            Fault::Number("mode" | "uid" | "gid" | "mtime") => self.findings.broken("IMG-Y03", &place, fault.text()),
+            Fault::Number("mode" | "uid" | "gid" | "mtime") => {
+                self.findings.broken("IMG-Y03", &place, fault.text())
+            }
             // Readers agree to take these, so the archive is usable.
             Fault::NoEnd => self.findings.lint("lint/tar-end", &place, fault.text()),
             Fault::Trailing => self.findings.lint("lint/tar-trailing", &place, fault.text()),
@@ -88,7 +98,8 @@ impl Layer<'_> {
         let place = self.place(entry.at, Some(&entry.name));
         self.attributes(entry, &place);
         self.findings.check("IMG-Y04", !entry.sparse, &place, || "the file is sparse".to_owned());
-        if entry.name.len() > LONGEST || entry.name.iter().filter(|byte| **byte == b'/').count() > COMPONENTS {
+        if entry.name.len() > LONGEST || entry.name.iter().filter(|byte| **byte == b'/').count() > COMPONENTS
+        {
             self.findings.limit("limit/path", &place, "the path is too long");
             return;
         }
@@ -116,7 +127,11 @@ impl Layer<'_> {
         // A hard link has the attributes of what it links to.
         let whole = entry.missing.is_empty() || entry.kind == b'1';
         self.findings.check("IMG-Y03", whole && link, place, || {
-            if link { format!("{} is missing", entry.missing.join(", ")) } else { "the link has no target".to_owned() }
+            if link {
+                format!("{} is missing", entry.missing.join(", "))
+            } else {
+                "the link has no target".to_owned()
+            }
         });
         if !matches!(entry.kind, b'0'..=b'7' | b'S') {
             let kind = char::from(entry.kind).escape_default();
@@ -137,7 +152,8 @@ impl Layer<'_> {
         }
         let (parent, _) = split(path);
         let hidden = parent.split(|byte| *byte == b'/').any(|part| part.starts_with(PREFIX));
-        self.findings.check("IMG-N18", !hidden, place, || "a directory is called as whiteouts are".to_owned());
+        self.findings
+            .check("IMG-N18", !hidden, place, || "a directory is called as whiteouts are".to_owned());
     }
 
     fn duplicate(&mut self, path: &[u8], entry: &Entry, place: &Place) {
@@ -154,7 +170,11 @@ impl Layer<'_> {
         }
         if self.kept > PATHS {
             self.full = true;
-            self.findings.limit("limit/paths", place, "the paths take too much memory to look for those that stand twice");
+            self.findings.limit(
+                "limit/paths",
+                place,
+                "the paths take too much memory to look for those that stand twice",
+            );
         }
     }
 
@@ -162,7 +182,8 @@ impl Layer<'_> {
         let opaque = name == OPAQUE;
         self.findings.check("IMG-Y10", !rest.is_empty(), place, || "a whiteout names nothing".to_owned());
         let named = !matches!(rest, b"" | b"." | b"..");
-        self.findings.check("IMG-Y07", named, place, || "the whiteout names nothing that can be deleted".to_owned());
+        self.findings
+            .check("IMG-Y07", named, place, || "the whiteout names nothing that can be deleted".to_owned());
         let plain = matches!(entry.kind, b'0' | b'7') && entry.size == 0;
         self.findings.check("IMG-N17", plain, place, || "the whiteout is no empty regular file".to_owned());
         self.findings.check("IMG-Y13", !opaque, place, || "the whiteout is opaque".to_owned());
@@ -180,7 +201,11 @@ impl Layer<'_> {
         }
         let overlay = |key: &[u8]| key.starts_with(b"SCHILY.xattr.trusted.overlay.");
         if entry.pax.iter().any(|(key, _)| overlay(key)) {
-            self.findings.lint("lint/overlay-xattr", place, "attributes of an overlay file system got into the layer");
+            self.findings.lint(
+                "lint/overlay-xattr",
+                place,
+                "attributes of an overlay file system got into the layer",
+            );
         }
     }
 

@@ -87,7 +87,8 @@ fn regular(path: &Path) -> io::Result<File> {
 }
 
 fn directory(path: &Path) -> Result<Layout> {
-    let mut layout = Layout { files: BTreeMap::new(), has_blobs: path.join("blobs").is_dir(), odd: Vec::new() };
+    let mut layout =
+        Layout { files: BTreeMap::new(), has_blobs: path.join("blobs").is_dir(), odd: Vec::new() };
     for name in ["oci-layout", "index.json", "manifest.json"] {
         layout.add_file(&path.join(name), name.to_owned())?;
     }

@@ -21,7 +21,16 @@ pub(super) struct Manifest {
 
 /// Judges an index; `scope` says whether it is index.json.
 pub(super) fn index(doc: &mut Doc<'_>, root: &Cursor<'_>, scope: Scope) -> Index {
-    doc.types("IMG-N13", root, &[("schemaVersion", Type::Integer), ("mediaType", Type::Text), ("artifactType", Type::Text), ("subject", Type::Object)]);
+    doc.types(
+        "IMG-N13",
+        root,
+        &[
+            ("schemaVersion", Type::Integer),
+            ("mediaType", Type::Text),
+            ("artifactType", Type::Text),
+            ("subject", Type::Object),
+        ],
+    );
     version(doc, root, ["IMG-I02", "IMG-I03"]);
     media_type(doc, root, ["IMG-I04", "IMG-I05"], INDEX);
     artifact_type(doc, root, "IMG-I06");
@@ -52,7 +61,18 @@ pub(super) fn index(doc: &mut Doc<'_>, root: &Cursor<'_>, scope: Scope) -> Index
 
 /// Judges a manifest.
 pub(super) fn manifest(doc: &mut Doc<'_>, root: &Cursor<'_>) -> Manifest {
-    doc.types("IMG-N13", root, &[("schemaVersion", Type::Integer), ("mediaType", Type::Text), ("artifactType", Type::Text), ("config", Type::Object), ("layers", Type::Array), ("subject", Type::Object)]);
+    doc.types(
+        "IMG-N13",
+        root,
+        &[
+            ("schemaVersion", Type::Integer),
+            ("mediaType", Type::Text),
+            ("artifactType", Type::Text),
+            ("config", Type::Object),
+            ("layers", Type::Array),
+            ("subject", Type::Object),
+        ],
+    );
     version(doc, root, ["IMG-M01", "IMG-M02"]);
     media_type(doc, root, ["IMG-M03", "IMG-M04"], MANIFEST);
     artifact_type(doc, root, "IMG-M06");
@@ -71,9 +91,10 @@ pub(super) fn manifest(doc: &mut Doc<'_>, root: &Cursor<'_>) -> Manifest {
     doc.check("IMG-M16", !entries.is_empty(), root, || "there are no layers".to_owned());
     let mut layers = Vec::new();
     for entry in &entries {
-        let shaped = entry.node.members().is_some_and(|_| {
-            ["mediaType", "digest", "size"].iter().all(|name| entry.get(name).is_some())
-        });
+        let shaped = entry
+            .node
+            .members()
+            .is_some_and(|_| ["mediaType", "digest", "size"].iter().all(|name| entry.get(name).is_some()));
         doc.check("IMG-M15", shaped, entry, || "the layer is no descriptor".to_owned());
         let target = descriptor(doc, entry, Scope::Other);
         doc.check("IMG-M24", grammar::is_media_type(&target.media_type), entry, || {
@@ -102,10 +123,13 @@ fn kind(doc: &mut Doc<'_>, root: &Cursor<'_>, found: &Manifest) {
     let artifact_type = root.get("artifactType");
     if config.media_type == EMPTY {
         for row in ["IMG-M05", "IMG-M27"] {
-            doc.check(row, artifact_type.is_some(), root, || "the config is empty and artifactType is missing".to_owned());
+            doc.check(row, artifact_type.is_some(), root, || {
+                "the config is empty and artifactType is missing".to_owned()
+            });
         }
     }
-    let foreign = !found.layers.is_empty() && !found.layers.iter().any(|layer| is_image_layer(&layer.media_type));
+    let foreign =
+        !found.layers.is_empty() && !found.layers.iter().any(|layer| is_image_layer(&layer.media_type));
     let artifact = artifact_type.is_some() || foreign || config.media_type != CONFIG;
     if artifact {
         doc.check("IMG-M26", config.media_type != CONFIG, root, || {
@@ -124,7 +148,8 @@ fn kind(doc: &mut Doc<'_>, root: &Cursor<'_>, found: &Manifest) {
     ];
     for layer in &found.layers {
         let kind = layer.media_type.as_str();
-        doc.findings.check("IMG-M21", portable.contains(&kind), &layer.place, || format!("the type is {kind:?}"));
+        doc.findings
+            .check("IMG-M21", portable.contains(&kind), &layer.place, || format!("the type is {kind:?}"));
         doc.findings.check("IMG-Y16", !kind.contains(".nondistributable."), &layer.place, || {
             "the layer is nondistributable, which is deprecated".to_owned()
         });
@@ -166,29 +191,51 @@ fn platform(doc: &mut Doc<'_>, entry: &Cursor<'_>, target: &Descriptor) {
     };
     doc.findings.holds("IMG-D17");
     doc.findings.holds("IMG-I13");
-    doc.types("IMG-N13", &platform, &[("architecture", Type::Text), ("os", Type::Text), ("os.version", Type::Text), ("os.features", Type::Texts), ("variant", Type::Text)]);
+    doc.types(
+        "IMG-N13",
+        &platform,
+        &[
+            ("architecture", Type::Text),
+            ("os", Type::Text),
+            ("os.version", Type::Text),
+            ("os.features", Type::Texts),
+            ("variant", Type::Text),
+        ],
+    );
     doc.required("IMG-I14", &platform, "architecture");
     doc.required("IMG-I17", &platform, "os");
     values(doc, &platform, ["IMG-I15", "IMG-I18", "IMG-I20", "IMG-I23"]);
 }
 
 /// The values of a platform, in an index or a configuration, against the tables of Go and the specification.
-pub(super) fn values(doc: &mut Doc<'_>, cursor: &Cursor<'_>, [arch_row, os_row, features_row, variant_row]: [&'static str; 4]) {
+pub(super) fn values(
+    doc: &mut Doc<'_>,
+    cursor: &Cursor<'_>,
+    [arch_row, os_row, features_row, variant_row]: [&'static str; 4],
+) {
     // What buildkit gives attestations says that there is none.
     let unknown = |text: &str| text == "unknown";
     let architecture = cursor.text("architecture");
     if let (Some(text), Some(at)) = (architecture, cursor.get("architecture")) {
-        doc.check(arch_row, grammar::is_goarch(text) || unknown(text), &at, || format!("{text:?} is no GOARCH"));
+        doc.check(arch_row, grammar::is_goarch(text) || unknown(text), &at, || {
+            format!("{text:?} is no GOARCH")
+        });
     }
     if let (Some(text), Some(at)) = (cursor.text("os"), cursor.get("os")) {
         doc.check(os_row, grammar::is_goos(text) || unknown(text), &at, || format!("{text:?} is no GOOS"));
     }
-    if cursor.text("os") == Some("windows") && let Some(features) = cursor.some("os.features") {
+    if cursor.text("os") == Some("windows")
+        && let Some(features) = cursor.some("os.features")
+    {
         for feature in features.elements() {
-            doc.check(features_row, feature.node.text() == Some("win32k"), &feature, || "not win32k".to_owned());
+            doc.check(features_row, feature.node.text() == Some("win32k"), &feature, || {
+                "not win32k".to_owned()
+            });
         }
     }
-    if let (Some(architecture), Some(variant), Some(at)) = (architecture, cursor.text("variant"), cursor.get("variant")) {
+    if let (Some(architecture), Some(variant), Some(at)) =
+        (architecture, cursor.text("variant"), cursor.get("variant"))
+    {
         let listed = grammar::variant_is_listed(architecture, variant);
         if let Some(listed) = listed.filter(|_| !variant.is_empty()) {
             doc.check(variant_row, listed, &at, || format!("{variant:?} is no variant of {architecture}"));

@@ -5,8 +5,8 @@ use serde_json::json;
 use crate::error::Result;
 use crate::requirement::Registry;
 
-use super::findings::{Finding, Severity};
 use super::Report;
+use super::findings::{Finding, Severity};
 
 /// Whether text is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,5 +127,7 @@ fn paragraph(registry: &Registry, finding: &Finding, colour: Colour) -> String {
 
 /// Names come from the image: what would move the cursor of a terminal is escaped.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
+        .collect()
 }

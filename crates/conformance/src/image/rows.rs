@@ -11,16 +11,19 @@ use crate::requirement::{Area, Registry};
 use crate::results::{CaseRecord, FORMAT, Results, SubjectRecord, Suite, judge_all, profiles};
 use crate::verdict::Judgement;
 
+use super::Report;
 use super::advice::RULES;
 use super::report::finding_to_json;
-use super::Report;
 
 /// Findings of one row that go into its evidence.
 const SHOWN: usize = 10;
 
 /// One case for each row: its evidence was gathered on the one way through the image.
 pub fn suite() -> Vec<Case<()>> {
-    RULES.iter().map(|(row, _)| Case::new(format!("image/{row}"), |(): &mut ()| Ok(())).rule(row, Box::new(judge))).collect()
+    RULES
+        .iter()
+        .map(|(row, _)| Case::new(format!("image/{row}"), |(): &mut ()| Ok(())).rule(row, Box::new(judge)))
+        .collect()
 }
 
 /// Nothing passes by absence: without an instance the row does not bind.

@@ -55,7 +55,9 @@ fn result(finding: &Finding) -> Value {
     // Within a layer the offset is one of the uncompressed archive, which the file does not have.
     let in_file = finding.place.entry.is_none();
     let mut physical = json!({"artifactLocation": {"uri": uri(&finding.place.blob)}});
-    if let (Some(offset), Some(members)) = (finding.place.offset.filter(|_| in_file), physical.as_object_mut()) {
+    if let (Some(offset), Some(members)) =
+        (finding.place.offset.filter(|_| in_file), physical.as_object_mut())
+    {
         members.insert("region".to_owned(), json!({"byteOffset": offset, "byteLength": 0}));
     }
     let mut location = json!({"physicalLocation": physical});

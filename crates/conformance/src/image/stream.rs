@@ -95,7 +95,8 @@ pub(super) fn run<T>(
     let (give_back, spare) = sync_channel(AHEAD + 2);
     std::thread::scope(|scope| {
         let worker = scope.spawn(move || produce(reader, codec, outer, limits, &send, &spare));
-        let mut pieces = Pieces { receive, give_back, piece: Vec::new(), at: 0, digester: Digester::new(inner), size: 0 };
+        let mut pieces =
+            Pieces { receive, give_back, piece: Vec::new(), at: 0, digester: Digester::new(inner), size: 0 };
         let seen = look(&mut pieces);
         // What the look left unread counts for the digest all the same.
         while pieces.fill_buf().is_ok_and(|piece| !piece.is_empty()) {
@@ -348,7 +349,9 @@ fn zeros(source: &mut Hashing) -> Result<u64, Broken> {
             return Ok(count);
         }
         if piece.iter().any(|byte| *byte != 0) {
-            return Err(Broken::Content("something that is no member of gzip follows the last one".to_owned()));
+            return Err(Broken::Content(
+                "something that is no member of gzip follows the last one".to_owned(),
+            ));
         }
         let length = piece.len();
         count += length as u64;

@@ -258,7 +258,8 @@ impl<S: Source> Scanner<S> {
     /// Reads what an extended header carries; false where the archive cannot be read on.
     fn extension(&mut self, header: &Header, long: &mut Long, entry: &mut Entry) -> io::Result<bool> {
         let at = self.at;
-        let Some(size) = header.number("size").ok().flatten().and_then(|size| u64::try_from(size).ok()) else {
+        let Some(size) = header.number("size").ok().flatten().and_then(|size| u64::try_from(size).ok())
+        else {
             self.stop(at, Fault::Number("size"));
             return Ok(false);
         };
@@ -295,7 +296,8 @@ impl<S: Source> Scanner<S> {
     fn complete(&mut self, header: &Header, long: Long, entry: &mut Entry) -> io::Result<()> {
         entry.kind = header.kind();
         let pax = |key: &str| entry.record(key).map(<[u8]>::to_vec);
-        let name = pax("GNU.sparse.name").or_else(|| pax("path")).or(long.name).unwrap_or_else(|| header.name());
+        let name =
+            pax("GNU.sparse.name").or_else(|| pax("path")).or(long.name).unwrap_or_else(|| header.name());
         let link = pax("linkpath").or(long.link).unwrap_or_else(|| header.link());
         let mut faults = Vec::new();
         let mut missing = Vec::new();
@@ -317,7 +319,9 @@ impl<S: Source> Scanner<S> {
             }
         };
         let size = number("size", Some("size")).unwrap_or(0);
-        for (field, key) in [("mode", None), ("uid", Some("uid")), ("gid", Some("gid")), ("mtime", Some("mtime"))] {
+        for (field, key) in
+            [("mode", None), ("uid", Some("uid")), ("gid", Some("gid")), ("mtime", Some("mtime"))]
+        {
             if number(field, key).is_none() {
                 missing.push(field);
             }
@@ -334,8 +338,7 @@ impl<S: Source> Scanner<S> {
                 0
             }
         };
-        entry.sparse = entry.kind == b'S'
-            || entry.pax.iter().any(|(key, _)| key.starts_with(b"GNU.sparse."));
+        entry.sparse = entry.kind == b'S' || entry.pax.iter().any(|(key, _)| key.starts_with(b"GNU.sparse."));
         (entry.name, entry.link, entry.missing) = (name, link, missing);
         entry.faults.extend(faults);
         if entry.kind == b'S' {

@@ -101,9 +101,15 @@ impl Walk<'_> {
     fn marker(&mut self) {
         let place = Place::blob("oci-layout");
         for name in &self.layout.odd {
-            self.findings.lint("lint/odd-file", &Place::blob(name.as_str()), "no regular file stands where one is due");
+            self.findings.lint(
+                "lint/odd-file",
+                &Place::blob(name.as_str()),
+                "no regular file stands where one is due",
+            );
         }
-        self.findings.check("IMG-L02", self.layout.has_blobs, &Place::blob("blobs"), || "there is no directory blobs".to_owned());
+        self.findings.check("IMG-L02", self.layout.has_blobs, &Place::blob("blobs"), || {
+            "there is no directory blobs".to_owned()
+        });
         let Some(member) = self.layout.files.get("oci-layout") else {
             self.findings.broken("IMG-L03", &place, "there is no file oci-layout");
             return;
@@ -117,7 +123,9 @@ impl Walk<'_> {
         doc.findings.check("IMG-L04", object, &place, || "oci-layout is no JSON object".to_owned());
         let version = root.and_then(|root| root.get("imageLayoutVersion"));
         let present = version.is_some_and(|version| version.text().is_some());
-        doc.findings.check("IMG-L05", present, &place, || "there is no imageLayoutVersion, or it is no string".to_owned());
+        doc.findings.check("IMG-L05", present, &place, || {
+            "there is no imageLayoutVersion, or it is no string".to_owned()
+        });
     }
 
     fn entry_point(&mut self) {
@@ -249,7 +257,8 @@ impl Walk<'_> {
                 continue;
             };
             let wanted = said.get(at).cloned().flatten();
-            let algorithm = wanted.as_deref().and_then(algorithm_of).map_or(Algorithm::Sha256, |(one, _)| one);
+            let algorithm =
+                wanted.as_deref().and_then(algorithm_of).map_or(Algorithm::Sha256, |(one, _)| one);
             found.push(self.layer(target, codec, algorithm));
         }
         found
@@ -272,9 +281,10 @@ impl Walk<'_> {
             }
         };
         let findings = &mut *self.findings;
-        let (blob, inflated, entries) = stream::run(reader, codec, [outer, inner], self.limits.inflation, |pieces| {
-            layer::look(pieces, &digest, findings)
-        });
+        let (blob, inflated, entries) =
+            stream::run(reader, codec, [outer, inner], self.limits.inflation, |pieces| {
+                layer::look(pieces, &digest, findings)
+            });
         self.extent.layers += 1;
         self.extent.entries += entries;
         self.extent.inflated += inflated.size;
@@ -297,7 +307,11 @@ impl Walk<'_> {
             Codec::Plain => "IMG-Y01",
         };
         if blob.padding > 0 {
-            self.findings.lint("lint/gzip-padding", place, format!("{} zeros follow the last member", blob.padding));
+            self.findings.lint(
+                "lint/gzip-padding",
+                place,
+                format!("{} zeros follow the last member", blob.padding),
+            );
         }
         match &blob.broken {
             None if codec == Codec::Plain => true,
@@ -346,7 +360,9 @@ impl Walk<'_> {
     fn opaque(&mut self, target: &Descriptor) {
         let member = self.present(target);
         self.embedded(target, member.as_ref());
-        if target.media_type == EMPTY && let Some(member) = member {
+        if target.media_type == EMPTY
+            && let Some(member) = member
+        {
             let place = target.place.clone();
             if let Some(bytes) = self.read(&member, &place) {
                 self.findings.check("IMG-N12", bytes == b"{}", &place, || "the content is not {}".to_owned());
@@ -366,13 +382,18 @@ impl Walk<'_> {
     fn present(&mut self, target: &Descriptor) -> Option<Member> {
         let digest = target.digest.as_deref()?;
         let Some((_, path)) = algorithm_of(digest) else {
-            self.findings.lint("lint/unknown-algorithm", &target.place, "nothing can be verified against this digest");
+            self.findings.lint(
+                "lint/unknown-algorithm",
+                &target.place,
+                "nothing can be verified against this digest",
+            );
             return None;
         };
         let member = self.layout.files.get(&path).cloned();
         self.referred.insert(digest.to_owned());
         let reachable = member.is_some() || target.data.is_some() || target.elsewhere;
-        self.findings.check("IMG-L11", reachable, &target.place, || format!("the layout has no blob {digest}"));
+        self.findings
+            .check("IMG-L11", reachable, &target.place, || format!("the layout has no blob {digest}"));
         self.sized(target, member.as_ref());
         member
     }
@@ -393,7 +414,9 @@ impl Walk<'_> {
         let stored = member.filter(|member| member.size <= self.limits.document).cloned();
         let content = stored.and_then(|member| self.read(&member, &target.place));
         let same = named && content.is_none_or(|content| content == *data);
-        self.findings.check("IMG-D14", same, &target.place, || "data is not the content that the digest names".to_owned());
+        self.findings.check("IMG-D14", same, &target.place, || {
+            "data is not the content that the digest names".to_owned()
+        });
     }
 
     /// The document that `target` names: from its blob, else from its data.
@@ -448,7 +471,8 @@ impl Walk<'_> {
                 [algorithm, encoded] => grammar::is_algorithm(algorithm) && grammar::is_encoded(encoded),
                 _ => false,
             };
-            self.findings.check("IMG-L10", named, &place, || "the name breaks the grammar of digests".to_owned());
+            self.findings
+                .check("IMG-L10", named, &place, || "the name breaks the grammar of digests".to_owned());
             let [algorithm, encoded] = parts.as_slice() else { continue };
             let digest = format!("{algorithm}:{encoded}");
             if self.verified.contains_key(&digest) {

@@ -1,0 +1,3 @@
+//! The judge against what it judges: images, unpackers, converters and digests.
+
+mod image;
