@@ -6,6 +6,8 @@
 
 pub mod advice;
 mod config;
+pub mod consumer;
+pub mod converter;
 mod descriptor;
 mod doc;
 mod findings;
@@ -21,7 +23,9 @@ mod rows;
 mod sarif;
 mod stream;
 pub mod tar;
+pub mod unpacker;
 mod walk;
+mod want;
 
 use std::path::Path;
 

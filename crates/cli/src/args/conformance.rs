@@ -20,6 +20,10 @@ pub enum ConformanceCommand {
     Run(Box<RunConformance>),
     /// Judge an image layout, row by row.
     Image(JudgeImage),
+    /// Judge what a program unpacks of image layouts.
+    Unpacker(JudgeConsumer),
+    /// Judge what a program makes of image configurations: its config.json.
+    Converter(JudgeConsumer),
     /// List the requirements, and what tests each.
     List(ListRequirements),
     /// Say what a requirement is, how it is tested, and what proves the test.
@@ -96,6 +100,29 @@ pub enum ReportFormat {
 pub struct JudgeImage {
     /// An image layout: a directory, or a tar archive of one.
     pub path: PathBuf,
+    /// Judge by this version of the specification: 1.0, 1.1 or main.
+    #[arg(long, value_name = "VERSION", default_value = "1.1")]
+    pub spec: String,
+    /// Write the results, with all evidence, to this file.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// `conformance unpacker` and `conformance converter`.
+#[derive(Debug, Args)]
+pub struct JudgeConsumer {
+    /// A program that is known: umoci, oci-image-tool, skopeo+tar, plimsoll.
+    #[arg(required_unless_present = "command", conflicts_with = "command")]
+    pub preset: Option<String>,
+    /// The program's command line; {layout}, {ref}, {target} and {scratch} are filled in.
+    #[arg(long, value_name = "COMMAND")]
+    pub command: Option<String>,
+    /// Where below the target the root file system is.
+    #[arg(long, value_name = "PATH", default_value = "")]
+    pub rootfs: String,
+    /// Only cases or requirements of this name or beginning; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
     /// Judge by this version of the specification: 1.0, 1.1 or main.
     #[arg(long, value_name = "VERSION", default_value = "1.1")]
     pub spec: String,

@@ -25,6 +25,8 @@ pub(super) fn run(verb: &Conformance) -> Result<ExitCode> {
     match &verb.command {
         ConformanceCommand::Run(verb) => judge(verb),
         ConformanceCommand::Image(verb) => super::judge_image::image(verb),
+        ConformanceCommand::Unpacker(verb) => super::judge_image::unpacker(verb),
+        ConformanceCommand::Converter(verb) => super::judge_image::converter(verb),
         ConformanceCommand::List(verb) => list(verb),
         ConformanceCommand::Explain(verb) => explain(verb),
         ConformanceCommand::Worker(verb) => {
@@ -97,7 +99,7 @@ fn probe(verb: &RunConformance) -> Result<(PathBuf, Option<tempfile::TempDir>)> 
     Ok((file, Some(dir)))
 }
 
-fn progress_bar() -> ProgressBar {
+pub(super) fn progress_bar() -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

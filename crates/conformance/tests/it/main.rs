@@ -1,3 +1,4 @@
 //! The judge against what it judges: images, unpackers, converters and digests.
 
+mod consumer;
 mod image;
