@@ -1,6 +1,7 @@
 //! The verbs, one file each where there is more than a call.
 
 mod conformance;
+mod digest_adapter;
 mod exec;
 mod image;
 mod judge_image;

@@ -7,6 +7,7 @@
 //! implementation, and knows no subject better than another.
 
 mod case;
+pub mod digest;
 mod error;
 mod evidence;
 pub mod image;

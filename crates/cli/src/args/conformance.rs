@@ -24,6 +24,11 @@ pub enum ConformanceCommand {
     Unpacker(JudgeConsumer),
     /// Judge what a program makes of image configurations: its config.json.
     Converter(JudgeConsumer),
+    /// Judge an implementation of digests by what it answers.
+    Digest(JudgeDigest),
+    /// Answer the questions of `digest` with this project's own implementation.
+    #[command(hide = true)]
+    DigestAdapter,
     /// List the requirements, and what tests each.
     List(ListRequirements),
     /// Say what a requirement is, how it is tested, and what proves the test.
@@ -103,6 +108,17 @@ pub struct JudgeImage {
     /// Judge by this version of the specification: 1.0, 1.1 or main.
     #[arg(long, value_name = "VERSION", default_value = "1.1")]
     pub spec: String,
+    /// Write the results, with all evidence, to this file.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// `conformance digest`.
+#[derive(Debug, Args)]
+pub struct JudgeDigest {
+    /// The adapter's command line: it reads a question of JSON from each line and answers with one.
+    #[arg(long, value_name = "COMMAND")]
+    pub command: String,
     /// Write the results, with all evidence, to this file.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,

@@ -27,6 +27,8 @@ pub(super) fn run(verb: &Conformance) -> Result<ExitCode> {
         ConformanceCommand::Image(verb) => super::judge_image::image(verb),
         ConformanceCommand::Unpacker(verb) => super::judge_image::unpacker(verb),
         ConformanceCommand::Converter(verb) => super::judge_image::converter(verb),
+        ConformanceCommand::Digest(verb) => super::judge_image::digest(verb),
+        ConformanceCommand::DigestAdapter => super::digest_adapter::answer(),
         ConformanceCommand::List(verb) => list(verb),
         ConformanceCommand::Explain(verb) => explain(verb),
         ConformanceCommand::Worker(verb) => {

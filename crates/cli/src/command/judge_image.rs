@@ -1,5 +1,6 @@
 //! `validate` and `conformance image`: what is wrong with an image layout; `conformance unpacker` and
-//! `conformance converter`: what is wrong with programs that consume layouts.
+//! `conformance converter`: what is wrong with programs that consume layouts; `conformance digest`: likewise with
+//! digests.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
@@ -11,7 +12,7 @@ use plimsoll_conformance::image::{self, Colour, Limits, Report, Strictness};
 use plimsoll_conformance::image::{converter, unpacker};
 use plimsoll_conformance::{Kind, Registry, Results};
 
-use crate::args::conformance::{JudgeConsumer, JudgeImage, ReportFormat, Validate};
+use crate::args::conformance::{JudgeConsumer, JudgeDigest, JudgeImage, ReportFormat, Validate};
 use crate::output::print;
 
 /// The exit code for what is no image at all.
@@ -69,6 +70,13 @@ fn consume(
     });
     bar.finish_and_clear();
     match judged {
+        Err(error) if error.kind() == Kind::Request => unreadable(&error),
+        results => finish(&results?, verb.output.as_deref()),
+    }
+}
+
+pub(super) fn digest(verb: &JudgeDigest) -> Result<ExitCode> {
+    match plimsoll_conformance::digest::run(&verb.command) {
         Err(error) if error.kind() == Kind::Request => unreadable(&error),
         results => finish(&results?, verb.output.as_deref()),
     }

@@ -23,6 +23,7 @@ use crate::runtime::{Streams, digest_of, execute};
 
 use super::golden::Golden;
 
+pub(crate) use command::Program;
 pub use command::{Preset, Subject, presets};
 
 /// Most time of one run.

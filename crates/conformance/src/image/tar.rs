@@ -381,3 +381,6 @@ fn padding(size: u64) -> u64 {
 fn until_nul(text: &[u8]) -> Vec<u8> {
     text.split(|byte| *byte == 0).next().unwrap_or_default().to_vec()
 }
+
+#[cfg(test)]
+mod tests;

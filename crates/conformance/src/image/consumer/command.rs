@@ -13,7 +13,48 @@ pub struct Subject {
     pub template: String,
     /// Where below the target the root file system is; empty where the target is one.
     pub rootfs: String,
+    program: Program,
+}
+
+/// A program and its arguments, from one line of words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Program {
     words: Vec<String>,
+}
+
+impl Program {
+    /// Splits `line` at spaces, but not within single or double quotes.
+    pub(crate) fn new(line: &str) -> Result<Program> {
+        let words = split(line)?;
+        if words.is_empty() {
+            return Err(Error::new(Kind::Request, "the command is empty"));
+        }
+        Ok(Program { words })
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self) -> String {
+        self.words.first().cloned().unwrap_or_default()
+    }
+
+    /// Everything behind its name.
+    pub(crate) fn arguments(&self) -> &[String] {
+        self.words.get(1..).unwrap_or_default()
+    }
+
+    /// Its file: a path as it is, else by PATH.
+    pub(crate) fn file(&self) -> Result<PathBuf> {
+        let name = self.name();
+        let missing = || Error::new(Kind::Request, format!("{name} is not on PATH"));
+        if name.contains('/') {
+            return Some(PathBuf::from(&name)).filter(|path| path.is_file()).ok_or_else(missing);
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path)
+            .map(|dir| dir.join(&name))
+            .find(|path| path.is_file())
+            .ok_or_else(missing)
+    }
 }
 
 /// A known program.
@@ -105,13 +146,18 @@ impl Subject {
     /// # Errors
     /// [`Kind::Request`] where a quote does not end, or nothing says where the layout or the target goes.
     pub fn new(name: &str, template: &str, rootfs: &str) -> Result<Subject> {
-        let words = split(template)?;
+        let program = Program::new(template)?;
         for place in ["{layout}", "{target}"] {
             if !template.contains(place) {
                 return Err(Error::new(Kind::Request, format!("the command {template:?} has no {place}")));
             }
         }
-        Ok(Subject { name: name.to_owned(), template: template.to_owned(), rootfs: rootfs.to_owned(), words })
+        Ok(Subject {
+            name: name.to_owned(),
+            template: template.to_owned(),
+            rootfs: rootfs.to_owned(),
+            program,
+        })
     }
 
     /// The file of the program.
@@ -119,16 +165,7 @@ impl Subject {
     /// # Errors
     /// [`Kind::Request`] where it is not on PATH.
     pub fn program(&self) -> Result<PathBuf> {
-        let name = self.words.first().cloned().unwrap_or_default();
-        let missing = || Error::new(Kind::Request, format!("{name} is not on PATH"));
-        if name.contains('/') {
-            return Some(PathBuf::from(&name)).filter(|path| path.is_file()).ok_or_else(missing);
-        }
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path)
-            .map(|dir| dir.join(&name))
-            .find(|path| path.is_file())
-            .ok_or_else(missing)
+        self.program.file()
     }
 
     pub(super) fn words(&self, layout: &Path, reference: &str, target: &Path, scratch: &Path) -> Vec<String> {
@@ -141,7 +178,7 @@ impl Subject {
         ];
         let fill =
             |word: &String| values.iter().fold(word.clone(), |word, (name, value)| word.replace(name, value));
-        self.words.iter().map(fill).collect()
+        self.program.words.iter().map(fill).collect()
     }
 }
 
