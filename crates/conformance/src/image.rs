@@ -8,6 +8,7 @@ pub mod advice;
 mod config;
 pub mod consumer;
 pub mod converter;
+pub mod copier;
 mod descriptor;
 mod doc;
 mod findings;

@@ -7,6 +7,7 @@
 //! implementation, and knows no subject better than another.
 
 mod case;
+mod coverage;
 pub mod digest;
 mod error;
 mod evidence;
@@ -18,6 +19,7 @@ pub mod runtime;
 mod verdict;
 
 pub use case::{Case, Obstacle, Rule, Run};
+pub use coverage::coverage;
 pub use error::{Error, Kind, Result};
 pub use evidence::{Evidence, Judge, judge};
 pub use requirement::{Level, Registry, Requirement};

@@ -24,6 +24,8 @@ pub enum ConformanceCommand {
     Unpacker(JudgeConsumer),
     /// Judge what a program makes of image configurations: its config.json.
     Converter(JudgeConsumer),
+    /// Judge what a program that copies images makes of them.
+    Copier(JudgeConsumer),
     /// Judge an implementation of digests by what it answers.
     Digest(JudgeDigest),
     /// Answer the questions of `digest` with this project's own implementation.
@@ -124,10 +126,10 @@ pub struct JudgeDigest {
     pub output: Option<PathBuf>,
 }
 
-/// `conformance unpacker` and `conformance converter`.
+/// `conformance unpacker`, `conformance converter` and `conformance copier`.
 #[derive(Debug, Args)]
 pub struct JudgeConsumer {
-    /// A program that is known: umoci, oci-image-tool, skopeo+tar, plimsoll.
+    /// A program that is known: umoci, oci-image-tool, skopeo+tar, skopeo, plimsoll.
     #[arg(required_unless_present = "command", conflicts_with = "command")]
     pub preset: Option<String>,
     /// The program's command line; {layout}, {ref}, {target} and {scratch} are filled in.

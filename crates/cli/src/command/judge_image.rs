@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use plimsoll_conformance::image::consumer::{self, Request, Subject};
 use plimsoll_conformance::image::{self, Colour, Limits, Report, Strictness};
-use plimsoll_conformance::image::{converter, unpacker};
+use plimsoll_conformance::image::{converter, copier, unpacker};
 use plimsoll_conformance::{Kind, Registry, Results};
 
 use crate::args::conformance::{JudgeConsumer, JudgeDigest, JudgeImage, ReportFormat, Validate};
@@ -73,6 +73,10 @@ fn consume(
         Err(error) if error.kind() == Kind::Request => unreadable(&error),
         results => finish(&results?, verb.output.as_deref()),
     }
+}
+
+pub(super) fn copier(verb: &JudgeConsumer) -> Result<ExitCode> {
+    consume("copier", verb, &copier::suite())
 }
 
 pub(super) fn digest(verb: &JudgeDigest) -> Result<ExitCode> {

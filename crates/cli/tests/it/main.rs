@@ -5,6 +5,7 @@ mod debian;
 mod faults;
 mod images;
 mod run;
+mod validate;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -93,7 +93,7 @@ impl Stage {
                 "tree": tree,
                 "outside": {"changed": changed, "beside": beside, "layout": layout, "tree": after},
                 "config": config(&target),
-                "blobs": tree::names(&target.join("blobs/sha256"), &[]).unwrap_or_default(),
+                "uncopied": uncopied(golden, &target),
             }),
         );
         Ok(())
@@ -103,6 +103,18 @@ impl Stage {
     pub fn outside(&self, name: &str) -> PathBuf {
         self.place.join(name).join("box/outside")
     }
+}
+
+/// Blobs that the target lacks, or has otherwise; of what is no layout all.
+fn uncopied(golden: &Golden, target: &Path) -> Vec<String> {
+    let blobs = golden.files.iter().filter(|(name, _)| name.starts_with("blobs/"));
+    let differs = |name: &str, bytes: &[u8]| {
+        let path = target.join(name);
+        let sized =
+            path.symlink_metadata().is_ok_and(|found| found.is_file() && found.len() == bytes.len() as u64);
+        !sized || std::fs::read(&path).map_or(true, |found| found != bytes)
+    };
+    blobs.filter(|(name, bytes)| differs(name, bytes)).map(|(name, _)| name.clone()).collect()
 }
 
 /// The configuration that a converter has written, if it has.

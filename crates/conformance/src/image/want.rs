@@ -89,9 +89,13 @@ pub(super) fn tree(run: &str, wants: Vec<Want>) -> Judge {
 
 /// As [`tree`], but a subject that refuses the layout need not support it.
 pub(super) fn tree_or_refusal(run: &str, why: &'static str, wants: Vec<Want>) -> Judge {
-    let name = run.to_owned();
-    let judge = tree(run, wants);
-    Box::new(move |evidence| match evidence.at(&format!("/{name}/refused")) {
+    unless_refused(run, why, tree(run, wants))
+}
+
+/// `judge`, but a subject that refuses the layout need not support it.
+pub(super) fn unless_refused(run: &str, why: &'static str, judge: Judge) -> Judge {
+    let pointer = format!("/{run}/refused");
+    Box::new(move |evidence| match evidence.at(&pointer) {
         Some(Value::Bool(true)) => Judgement::skip(Reason::Unsupported, why),
         _ => judge(evidence),
     })

@@ -4,35 +4,13 @@
 use std::collections::BTreeSet;
 
 use plimsoll_conformance::image::consumer::{Request, Stage, Subject, presets, run};
-use plimsoll_conformance::image::{advice, converter, unpacker};
-use plimsoll_conformance::requirement::Area;
-use plimsoll_conformance::{Case, Registry, Results, Verdict};
+use plimsoll_conformance::image::{converter, copier, unpacker};
+use plimsoll_conformance::{Case, Results, Verdict};
 use plimsoll_test_support::{Need, have};
 
 fn judge(kind: &str, subject: Subject, suite: &[Case<Stage>]) -> Results {
     let request = Request { subject, version: "main".to_owned(), only: Vec::new() };
     run(kind, &request, suite, &mut |_, _, _| {}).unwrap()
-}
-
-fn rows<S>(suite: &[Case<S>]) -> BTreeSet<&'static str> {
-    suite.iter().flat_map(|case| &case.rules).map(|rule| rule.requirement).collect()
-}
-
-#[test]
-fn every_binding_row_of_images_is_tested_or_has_a_reason() {
-    let registry = Registry::load().unwrap();
-    let mut tested: BTreeSet<&str> = advice::RULES.iter().map(|(row, _)| *row).collect();
-    tested.extend(rows(&unpacker::suite()));
-    tested.extend(rows(&converter::suite()));
-    let open: Vec<_> = registry
-        .uncovered(&tested)
-        .into_iter()
-        .filter(|id| registry.row(id).unwrap().area == Area::Image)
-        .collect();
-    assert!(open.is_empty(), "{open:?}");
-    for id in tested {
-        registry.row(id).unwrap();
-    }
 }
 
 #[test]
@@ -48,8 +26,14 @@ fn a_program_that_does_nothing_passes_nothing_that_it_would_have_to_do() {
         results.rows.iter().filter(|row| row.verdict == Verdict::Pass).map(|row| row.id.as_str()).collect();
     // It parses nothing and reaches for nothing.
     assert_eq!(passed, ["IMG-M09", "IMG-N24"]);
-    let results = idle("converter", &converter::suite());
-    assert!(results.rows.iter().all(|row| row.verdict == Verdict::Fail), "{:?}", results.counts());
+    for (kind, suite) in [("converter", converter::suite()), ("copier", copier::suite())] {
+        let results = idle(kind, &suite);
+        assert!(
+            results.rows.iter().all(|row| row.verdict == Verdict::Fail),
+            "{kind}: {:?}",
+            results.counts()
+        );
+    }
     // One that refuses everything is no better.
     let refusing =
         judge("unpacker", Subject::new("no", "false {layout} {target}", "").unwrap(), &unpacker::suite());
@@ -82,6 +66,16 @@ fn known_programs_are_judged_as_they_are_known() {
         assert!(results.counts().get(&Verdict::Pass).copied().unwrap_or(0) >= 20, "{:?}", results.counts());
     }
     assert_eq!(presets("unpacker").count(), 4);
+}
+
+#[test]
+fn skopeo_copies_as_the_text_says() {
+    let subject = Subject::preset("copier", "skopeo").unwrap();
+    if !have(&[Need::Program("skopeo")]) || subject.program().is_err() {
+        return;
+    }
+    let results = judge("copier", subject, &copier::suite());
+    assert!(results.rows.iter().all(|row| row.verdict == Verdict::Pass), "{:?}", results.rows);
 }
 
 #[test]

@@ -71,7 +71,7 @@ pub struct Preset {
 }
 
 /// skopeo's idea of a directory, and plain tar for each layer: what people do who have no unpacker.
-const SKOPEO_TAR: &str = r#"sh -ec 'skopeo --insecure-policy copy -q "oci:$0:$1" "dir:$3/d"; mkdir -p "$2"; tr "{" "\n" <"$3/d/manifest.json" | sed -n "/image\.layer/s/.*\"digest\":\"sha256:\([0-9a-f]*\)\".*/\1/p" >"$3/list"; while read -r layer; do tar -C "$2" --numeric-owner --xattrs --xattrs-include="*" -xpf "$3/d/$layer"; done <"$3/list"' {layout} {ref} {target} {scratch}"#;
+const SKOPEO_TAR: &str = r#"sh -ec 'skopeo --insecure-policy copy -q "oci:$0:$1" "dir:$3/d"; mkdir -p "$2"; tr "{" "\n" <"$3/d/manifest.json" | sed -n "/image\.layer/s/.*\"digest\":\"sha256:\([0-9a-f]*\)\".*/\1/p" >"$3/list"; while read -r layer || test "$layer"; do tar -C "$2" --numeric-owner --xattrs --xattrs-include="*" -xpf "$3/d/$layer"; done <"$3/list"' {layout} {ref} {target} {scratch}"#;
 
 const PRESETS: [Preset; 8] = [
     Preset {
@@ -134,7 +134,7 @@ impl Subject {
             Some(preset) => Subject::new(name, preset.template, preset.rootfs),
             None => {
                 let known: Vec<_> = presets(kind).map(|preset| preset.name).collect();
-                let why = format!("there is no preset {name:?} for a {kind}; there are {}", known.join(", "));
+                let why = format!("no {kind} is known as {name:?}; there are {}", known.join(", "));
                 Err(Error::new(Kind::Request, why))
             }
         }
