@@ -14,9 +14,12 @@ use super::descriptor::{CONFIG, EMPTY, MANIFEST};
 use super::golden::pack::{Item, archive};
 use super::golden::{Golden, LAYER, Maker, index, manifest, named, platform, with};
 
+/// Makes a layout.
+type Build = fn() -> Golden;
+
 /// Every case.
 pub fn suite() -> Vec<Case<Stage>> {
-    let table: [(&str, fn() -> Golden, &'static str); 6] = [
+    let table: [(&str, Build, &'static str); 6] = [
         ("image", image, "IMG-X01"),
         ("unusual-form", unusual, "IMG-X01"),
         ("unknown-artifact-type", artifact, "IMG-M07"),
@@ -24,7 +27,7 @@ pub fn suite() -> Vec<Case<Stage>> {
         ("unknown-layer-type", unknown_layer, "IMG-M23"),
         ("unknown-annotation", annotated, "IMG-A09"),
     ];
-    let case = |(name, build, row): (&str, fn() -> Golden, &'static str)| {
+    let case = |(name, build, row): (&str, Build, &'static str)| {
         Case::new(format!("copy/{name}"), move |stage: &mut Stage| stage.consume("out", &build()))
             .rule(row, copied())
     };
@@ -86,7 +89,7 @@ fn unusual() -> Golden {
 
 fn artifact() -> Golden {
     layout(EMPTY, "application/vnd.example.data", &|_, _| {}, |v| {
-        v["artifactType"] = json!("application/vnd.example.thing")
+        v["artifactType"] = json!("application/vnd.example.thing");
     })
 }
 

@@ -172,7 +172,7 @@ impl Doc<'_> {
             let place = at(fault.at, &blob);
             match &fault.kind {
                 FaultKind::Syntax(what) => {
-                    self.findings.broken("IMG-N01", &place, format!("no JSON: {what}"))
+                    self.findings.broken("IMG-N01", &place, format!("no JSON: {what}"));
                 }
                 FaultKind::Limit(what) => self.findings.limit("limit/json", &place, *what),
                 FaultKind::Utf8 => {

@@ -250,7 +250,7 @@ pub fn everything(edit: Edit<'_>) -> Golden {
     }});
     let app = with(manifest(&config, &[base_layer.clone(), upper_layer, third_layer]), &annotations);
     let app = maker.document("manifest/app", MANIFEST, &app);
-    let arm = arm(&mut maker, &base_layer, base_id);
+    let arm = arm(&mut maker, &base_layer, &base_id);
     let (artifact, bundle) = artifacts(&mut maker, &app);
     let windows = json!({"platform": {"architecture": "amd64", "os": "windows", "os.version": "10.0.1", "os.features": ["win32k"]}});
     let nested = index(&[
@@ -278,7 +278,7 @@ pub fn everything(edit: Edit<'_>) -> Golden {
 }
 
 /// An image for another platform: a configuration under SHA-512, and a layer to be had elsewhere.
-fn arm(maker: &mut Maker<'_>, base: &Value, base_id: String) -> Value {
+fn arm(maker: &mut Maker<'_>, base: &Value, base_id: &str) -> Value {
     let config = json!({
         "architecture": "arm64", "os": "linux", "variant": "v8",
         "rootfs": {"type": "layers", "diff_ids": [base_id, format!("sha256:{}", "0".repeat(64))]},

@@ -41,7 +41,7 @@ pub fn uri_scheme(text: &str) -> Option<&str> {
     let outside = before.get(start..).unwrap_or_default();
     let plain = |text: &str| !text.contains(['[', ']']);
     let whole = is_uri_text(before) && is_uri_text(fragment) && plain(outside) && plain(fragment);
-    let host = authority.is_none_or(|authority| is_authority(authority));
+    let host = authority.is_none_or(is_authority);
     (named && whole && host).then_some(scheme)
 }
 
@@ -167,7 +167,7 @@ pub fn base64(text: &str) -> Option<Vec<u8>> {
         _ => None,
     };
     let bytes = text.as_bytes();
-    if bytes.len() % 4 != 0 {
+    if !bytes.len().is_multiple_of(4) {
         return None;
     }
     let mut content = Vec::with_capacity(bytes.len() / 4 * 3);

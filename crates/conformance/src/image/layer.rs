@@ -78,7 +78,7 @@ impl Layer<'_> {
         match fault {
             Fault::Limit(what) => self.findings.limit("limit/tar", &place, *what),
             Fault::Number("mode" | "uid" | "gid" | "mtime") => {
-                self.findings.broken("IMG-Y03", &place, fault.text())
+                self.findings.broken("IMG-Y03", &place, fault.text());
             }
             // Readers agree to take these, so the archive is usable.
             Fault::NoEnd => self.findings.lint("lint/tar-end", &place, fault.text()),

@@ -137,16 +137,16 @@ fn layouts() -> Vec<Mutant> {
         files("layout/no-blobs", "IMG-L02", &[], |files| files.retain(|name, _| !name.starts_with("blobs/"))),
         files("layout/no-marker", "IMG-L03", &[], |files| drop(files.remove("oci-layout"))),
         raw("layout/marker-array", "IMG-L04", &["IMG-L05"], "oci-layout", |bytes| {
-            *bytes = b"[\"1.0.0\"]".to_vec()
+            *bytes = b"[\"1.0.0\"]".to_vec();
         }),
         raw("layout/marker-empty", "IMG-L04", &["IMG-L05", "IMG-N01"], "oci-layout", Vec::clear),
         doc("layout/no-version", "IMG-L05", &[], "oci-layout", |value| *value = json!({})),
         doc("layout/version-number", "IMG-L05", &[], "oci-layout", |value| {
-            *value = json!({"imageLayoutVersion": 1})
+            *value = json!({"imageLayoutVersion": 1});
         }),
         files("layout/no-index", "IMG-L06", &["IMG-L12"], |files| drop(files.remove("index.json"))),
         doc("layout/index-array", "IMG-L07", &["IMG-I02", "IMG-I07", "IMG-N13"], "index.json", |value| {
-            *value = json!([])
+            *value = json!([]);
         }),
         raw("layout/index-empty", "IMG-L07", &["IMG-I02", "IMG-I07", "IMG-N01"], "index.json", Vec::clear),
         doc(
@@ -171,13 +171,13 @@ fn layouts() -> Vec<Mutant> {
             files.insert(name, b"nobody names that\n".to_vec());
         }),
         files("layout/blob-name", "IMG-L10", &["IMG-L09"], |files| {
-            drop(files.insert("blobs/sha256/a b".to_owned(), Vec::new()))
+            drop(files.insert("blobs/sha256/a b".to_owned(), Vec::new()));
         }),
         files("layout/algorithm-name", "IMG-L10", &[], |files| {
-            drop(files.insert("blobs/Sha_/ab".to_owned(), Vec::new()))
+            drop(files.insert("blobs/Sha_/ab".to_owned(), Vec::new()));
         }),
         files("layout/blob-too-deep", "IMG-L10", &[], |files| {
-            drop(files.insert("blobs/file".to_owned(), Vec::new()))
+            drop(files.insert("blobs/file".to_owned(), Vec::new()));
         }),
         files("layout/entry-point", "IMG-L12", &["IMG-L06", "IMG-L10"], |files| {
             let index = files.remove("index.json").unwrap_or_default();
@@ -189,63 +189,63 @@ fn layouts() -> Vec<Mutant> {
 fn descriptors() -> Vec<Mutant> {
     vec![
         doc("descriptor/no-type", "IMG-D03", &[], "index.json", |v| {
-            remove(&mut v["manifests"][4], "mediaType")
+            remove(&mut v["manifests"][4], "mediaType");
         }),
         doc("descriptor/type-without-slash", "IMG-D04", &[], "index.json", |v| {
-            v["manifests"][4]["mediaType"] = json!("text")
+            v["manifests"][4]["mediaType"] = json!("text");
         }),
         doc("descriptor/type-with-parameter", "IMG-D04", &[], "index.json", |v| {
-            v["manifests"][4]["mediaType"] = json!("text/plain; a=b")
+            v["manifests"][4]["mediaType"] = json!("text/plain; a=b");
         }),
         doc("descriptor/type-too-long", "IMG-D04", &[], "index.json", |v| {
-            v["manifests"][4]["mediaType"] = json!(format!("text/{}", "a".repeat(128)))
+            v["manifests"][4]["mediaType"] = json!(format!("text/{}", "a".repeat(128)));
         }),
         doc("descriptor/no-digest", "IMG-D05", &[], "index.json", |v| {
-            remove(&mut v["manifests"][4], "digest")
+            remove(&mut v["manifests"][4], "digest");
         }),
         doc("descriptor/no-size", "IMG-D07", &[], "index.json", |v| remove(&mut v["manifests"][4], "size")),
         doc("descriptor/size-text", "IMG-D07", &["IMG-N03"], "index.json", |v| {
-            v["manifests"][4]["size"] = json!("9")
+            v["manifests"][4]["size"] = json!("9");
         }),
         doc("descriptor/size-fraction", "IMG-D07", &["IMG-N03"], "index.json", |v| {
-            v["manifests"][4]["size"] = json!(9.5)
+            v["manifests"][4]["size"] = json!(9.5);
         }),
         raw("descriptor/size-too-large", "IMG-D07", &["IMG-N03"], "index/nested", |bytes| {
-            replace(bytes, "\"size\":", b"\"size\":9223372036854775808,\"size.\":")
+            replace(bytes, "\"size\":", b"\"size\":9223372036854775808,\"size.\":");
         }),
         doc("descriptor/size-negative", "IMG-D09", &[], "index.json", |v| {
-            v["manifests"][4]["size"] = json!(-9)
+            v["manifests"][4]["size"] = json!(-9);
         }),
         doc("descriptor/size-wrong", "IMG-N02", &[], "index.json", |v| v["manifests"][4]["size"] = json!(8)),
         doc("descriptor/url-space", "IMG-D10", &[], "manifest/arm", |v| {
-            v["layers"][1]["urls"][0] = json!("https://example.com/a b")
+            v["layers"][1]["urls"][0] = json!("https://example.com/a b");
         }),
         doc("descriptor/url-relative", "IMG-D10", &[], "manifest/arm", |v| {
-            v["layers"][1]["urls"][0] = json!("layers/one")
+            v["layers"][1]["urls"][0] = json!("layers/one");
         }),
         doc("descriptor/urls-text", "IMG-N03", &[], "manifest/arm", |v| {
-            v["layers"][1]["urls"] = json!("https://example.com")
+            v["layers"][1]["urls"] = json!("https://example.com");
         }),
         doc("descriptor/annotations", "IMG-D12", &["IMG-A02"], "index.json", |v| {
-            v["manifests"][0]["annotations"]["com.example.n"] = json!(1)
+            v["manifests"][0]["annotations"]["com.example.n"] = json!(1);
         }),
         doc("descriptor/data-unpadded", "IMG-D13", &[], "manifest/artifact", |v| {
-            v["config"]["data"] = json!("e30")
+            v["config"]["data"] = json!("e30");
         }),
         doc("descriptor/data-url-alphabet", "IMG-D13", &[], "manifest/artifact", |v| {
-            v["config"]["data"] = json!("e_0=")
+            v["config"]["data"] = json!("e_0=");
         }),
         doc("descriptor/data-other", "IMG-D14", &[], "manifest/artifact", |v| {
-            v["config"]["data"] = json!("W10=")
+            v["config"]["data"] = json!("W10=");
         }),
         doc("descriptor/data-short", "IMG-D14", &["IMG-N04"], "manifest/artifact", |v| {
-            v["config"]["data"] = json!("ew==")
+            v["config"]["data"] = json!("ew==");
         }),
         doc("descriptor/artifact-type", "IMG-D16", &[], "index.json", |v| {
-            v["manifests"][2]["artifactType"] = json!("sbom")
+            v["manifests"][2]["artifactType"] = json!("sbom");
         }),
         doc("descriptor/empty-type", "IMG-N12", &[], "index.json", |v| {
-            v["manifests"][4]["mediaType"] = json!("application/vnd.oci.empty.v1+json")
+            v["manifests"][4]["mediaType"] = json!("application/vnd.oci.empty.v1+json");
         }),
     ]
 }
@@ -253,40 +253,40 @@ fn descriptors() -> Vec<Mutant> {
 fn digests() -> Vec<Mutant> {
     vec![
         doc("digest/no-colon", "IMG-D19", &["IMG-D05"], "index.json", |v| {
-            v["manifests"][4]["digest"] = json!("sha256")
+            v["manifests"][4]["digest"] = json!("sha256");
         }),
         doc("digest/upper-algorithm", "IMG-D19", &["IMG-D05"], "index.json", |v| {
-            v["manifests"][4]["digest"] = json!("SHA256:ab")
+            v["manifests"][4]["digest"] = json!("SHA256:ab");
         }),
         doc("digest/double-separator", "IMG-D19", &["IMG-D05"], "index.json", |v| {
-            v["manifests"][4]["digest"] = json!("a++b:c")
+            v["manifests"][4]["digest"] = json!("a++b:c");
         }),
         doc("digest/path", "IMG-D19", &["IMG-D05"], "index.json", |v| {
-            v["manifests"][4]["digest"] = json!("sha256:../../../etc/passwd")
+            v["manifests"][4]["digest"] = json!("sha256:../../../etc/passwd");
         }),
         doc("digest/sha256-short", "IMG-D27", &["IMG-D05"], "index.json", |v| {
-            v["manifests"][4]["digest"] = json!("sha256:abc")
+            v["manifests"][4]["digest"] = json!("sha256:abc");
         }),
         doc("digest/sha256-letters", "IMG-D27", &["IMG-D05"], "index.json", |v| {
-            v["manifests"][4]["digest"] = json!(format!("sha256:{}", "g".repeat(64)))
+            v["manifests"][4]["digest"] = json!(format!("sha256:{}", "g".repeat(64)));
         }),
         doc("digest/sha256-upper", "IMG-D28", &["IMG-D05"], "index.json", |v| {
-            v["manifests"][4]["digest"] = json!(format!("sha256:{}", "A".repeat(64)))
+            v["manifests"][4]["digest"] = json!(format!("sha256:{}", "A".repeat(64)));
         }),
         doc("digest/sha512-short", "IMG-D29", &["IMG-D05"], "index.json", |v| {
-            v["manifests"][4]["digest"] = json!(format!("sha512:{}", "a".repeat(64)))
+            v["manifests"][4]["digest"] = json!(format!("sha512:{}", "a".repeat(64)));
         }),
         doc("digest/sha512-upper", "IMG-D30", &["IMG-D05"], "index.json", |v| {
-            v["manifests"][4]["digest"] = json!(format!("sha512:{}", "A".repeat(128)))
+            v["manifests"][4]["digest"] = json!(format!("sha512:{}", "A".repeat(128)));
         }),
         doc("digest/blake3-long", "IMG-D31", &["IMG-D05", "IMG-D32"], "index.json", |v| {
-            v["manifests"][4]["digest"] = json!(format!("blake3:{}", "a".repeat(128)))
+            v["manifests"][4]["digest"] = json!(format!("blake3:{}", "a".repeat(128)));
         }),
         doc("digest/blake3-letters", "IMG-D32", &["IMG-D05"], "index.json", |v| {
-            v["manifests"][4]["digest"] = json!(format!("blake3:{}", "z".repeat(64)))
+            v["manifests"][4]["digest"] = json!(format!("blake3:{}", "z".repeat(64)));
         }),
         doc("digest/blake3-upper", "IMG-D33", &["IMG-D05"], "index.json", |v| {
-            v["manifests"][4]["digest"] = json!(format!("blake3:{}", "A".repeat(64)))
+            v["manifests"][4]["digest"] = json!(format!("blake3:{}", "A".repeat(64)));
         }),
     ]
 }
@@ -297,24 +297,24 @@ fn indexes() -> Vec<Mutant> {
         doc("index/version-1", "IMG-I03", &[], "index/nested", |v| v["schemaVersion"] = json!(1)),
         doc("index/version-text", "IMG-I03", &["IMG-N13"], "index.json", |v| v["schemaVersion"] = json!("2")),
         doc("index/type-of-manifest", "IMG-I05", &[], "index/nested", |v| {
-            v["mediaType"] = json!("application/vnd.oci.image.manifest.v1+json")
+            v["mediaType"] = json!("application/vnd.oci.image.manifest.v1+json");
         }),
         doc("index/artifact-type", "IMG-I06", &[], "index/nested", |v| v["artifactType"] = json!("a b/c")),
         doc("index/no-manifests", "IMG-I07", &["IMG-I08"], "index/nested", |v| remove(v, "manifests")),
         doc("index/manifests-null", "IMG-I08", &[], "index/nested", |v| v["manifests"] = json!(null)),
         doc("index/manifests-object", "IMG-I08", &[], "index.json", |v| v["manifests"] = json!({})),
         doc("index/no-architecture", "IMG-I14", &[], "index.json", |v| {
-            remove(&mut v["manifests"][0]["platform"], "architecture")
+            remove(&mut v["manifests"][0]["platform"], "architecture");
         }),
         doc("index/no-os", "IMG-I17", &[], "index.json", |v| {
-            remove(&mut v["manifests"][0]["platform"], "os")
+            remove(&mut v["manifests"][0]["platform"], "os");
         }),
         doc("index/annotations", "IMG-I26", &["IMG-A02"], "index/nested", |v| {
-            v["annotations"]["com.example.list"] = json!([])
+            v["annotations"]["com.example.list"] = json!([]);
         }),
         doc("index/both", "IMG-N14", &[], "index/nested", |v| v["layers"] = json!([])),
         doc("index/features", "IMG-N13", &[], "index.json", |v| {
-            v["manifests"][0]["platform"]["os.features"] = json!("win32k")
+            v["manifests"][0]["platform"]["os.features"] = json!("win32k");
         }),
         doc("index/subject-no-size", "IMG-D07", &[], "index/nested", |v| remove(&mut v["subject"], "size")),
     ]
@@ -325,20 +325,20 @@ fn manifests() -> Vec<Mutant> {
         doc("manifest/no-version", "IMG-M01", &["IMG-M02"], "manifest/app", |v| remove(v, "schemaVersion")),
         doc("manifest/version-1", "IMG-M02", &[], "manifest/app", |v| v["schemaVersion"] = json!(1)),
         doc("manifest/type-of-index", "IMG-M04", &[], "manifest/app", |v| {
-            v["mediaType"] = json!("application/vnd.oci.image.index.v1+json")
+            v["mediaType"] = json!("application/vnd.oci.image.index.v1+json");
         }),
         doc("manifest/empty-config-alone", "IMG-M05", &["IMG-M27"], "manifest/artifact", |v| {
-            remove(v, "artifactType")
+            remove(v, "artifactType");
         }),
         doc("manifest/artifact-undefined", "IMG-M27", &["IMG-M05"], "manifest/bundle", |v| {
-            v["config"] = v["layers"][0].clone()
+            v["config"] = v["layers"][0].clone();
         }),
         doc("manifest/artifact-type", "IMG-M06", &[], "manifest/artifact", |v| {
-            v["artifactType"] = json!("sbom")
+            v["artifactType"] = json!("sbom");
         }),
         doc("manifest/no-config", "IMG-M08", &[], "manifest/bundle", |v| remove(v, "config")),
         doc("manifest/config-type", "IMG-M14", &["IMG-D04"], "manifest/bundle", |v| {
-            v["config"]["mediaType"] = json!("own")
+            v["config"]["mediaType"] = json!("own");
         }),
         doc(
             "manifest/layer-is-digest",
@@ -358,13 +358,13 @@ fn manifests() -> Vec<Mutant> {
             }
         }),
         doc("manifest/layer-type", "IMG-M24", &["IMG-D04"], "manifest/artifact", |v| {
-            v["layers"][0]["mediaType"] = json!("spdx json/x")
+            v["layers"][0]["mediaType"] = json!("spdx json/x");
         }),
         doc("manifest/annotations", "IMG-M25", &["IMG-A03"], "manifest/app", |v| {
-            v["annotations"]["com.example.null"] = json!(null)
+            v["annotations"]["com.example.null"] = json!(null);
         }),
         doc("manifest/artifact-as-image", "IMG-M26", &[], "manifest/app", |v| {
-            v["artifactType"] = json!("application/vnd.example.thing")
+            v["artifactType"] = json!("application/vnd.example.thing");
         }),
         doc("manifest/foreign-layers", "IMG-M26", &[], "manifest/app", |v| {
             for layer in 0..3 {
@@ -375,7 +375,7 @@ fn manifests() -> Vec<Mutant> {
         doc("manifest/layers-null", "IMG-N13", &[], "manifest/bundle", |v| v["layers"] = json!(null)),
         doc("manifest/array", "IMG-M01", &["IMG-M08", "IMG-N13"], "manifest/bundle", |v| *v = json!([])),
         raw("manifest/cut", "IMG-N01", &["IMG-M01", "IMG-M08"], "manifest/bundle", |bytes| {
-            bytes.truncate(40)
+            bytes.truncate(40);
         }),
     ]
 }
@@ -385,7 +385,7 @@ fn configurations() -> Vec<Mutant> {
         doc("config/no-architecture", "IMG-C02", &[], "config/app", |v| remove(v, "architecture")),
         doc("config/no-os", "IMG-C05", &[], "config/app", |v| remove(v, "os")),
         doc("config/labels", "IMG-C14", &["IMG-A02"], "config/app", |v| {
-            v["config"]["Labels"]["com.example.b"] = json!(true)
+            v["config"]["Labels"]["com.example.b"] = json!(true);
         }),
         doc("config/no-rootfs", "IMG-C15", &[], "config/app", |v| remove(v, "rootfs")),
         doc("config/no-type", "IMG-C16", &[], "config/app", |v| remove(&mut v["rootfs"], "type")),
@@ -393,22 +393,22 @@ fn configurations() -> Vec<Mutant> {
         doc("config/no-diff-ids", "IMG-C19", &[], "config/app", |v| remove(&mut v["rootfs"], "diff_ids")),
         doc("config/diff-ids-null", "IMG-C19", &[], "config/app", |v| v["rootfs"]["diff_ids"] = json!(null)),
         doc("config/diff-id-text", "IMG-C19", &["IMG-D19"], "config/app", |v| {
-            v["rootfs"]["diff_ids"][1] = json!("layer two")
+            v["rootfs"]["diff_ids"][1] = json!("layer two");
         }),
         doc("config/diff-id-wrong", "IMG-N06", &[], "config/app", |v| {
-            v["rootfs"]["diff_ids"][1] = json!(format!("sha256:{}", "3".repeat(64)))
+            v["rootfs"]["diff_ids"][1] = json!(format!("sha256:{}", "3".repeat(64)));
         }),
         doc("config/diff-ids-fewer", "IMG-N05", &[], "config/app", |v| {
-            drop(v["rootfs"]["diff_ids"].as_array_mut().map(Vec::pop))
+            drop(v["rootfs"]["diff_ids"].as_array_mut().map(Vec::pop));
         }),
         doc("config/history-fewer", "IMG-N07", &[], "config/app", |v| {
-            v["history"][0]["empty_layer"] = json!(true)
+            v["history"][0]["empty_layer"] = json!(true);
         }),
         doc("config/created", "IMG-N08", &[], "config/app", |v| v["created"] = json!("yesterday")),
         doc("config/env", "IMG-N09", &[], "config/app", |v| v["config"]["Env"][0] = json!("PATH")),
         doc("config/cmd-text", "IMG-N10", &[], "config/app", |v| v["config"]["Cmd"] = json!("--flag")),
         doc("config/port", "IMG-N11", &[], "config/app", |v| {
-            v["config"]["ExposedPorts"]["80/http"] = json!({})
+            v["config"]["ExposedPorts"]["80/http"] = json!({});
         }),
     ]
 }
@@ -417,23 +417,23 @@ fn annotations() -> Vec<Mutant> {
     vec![
         doc("annotations/array", "IMG-A01", &["IMG-M25"], "manifest/app", |v| v["annotations"] = json!([])),
         doc("annotations/number", "IMG-A02", &["IMG-M25"], "manifest/app", |v| {
-            v["annotations"]["com.example.empty"] = json!(7)
+            v["annotations"]["com.example.empty"] = json!(7);
         }),
         doc("annotations/no-value", "IMG-A03", &["IMG-M25"], "manifest/app", |v| {
-            v["annotations"]["com.example.empty"] = json!(null)
+            v["annotations"]["com.example.empty"] = json!(null);
         }),
         raw("annotations/twice", "IMG-A04", &["IMG-M25", "IMG-X07"], "manifest/app", |bytes| {
             replace(
                 bytes,
                 "\"com.example.empty\":\"\"",
                 b"\"com.example.empty\":\"\",\"com.example.\\u0065mpty\":\"x\"",
-            )
+            );
         }),
         doc("annotations/reserved", "IMG-A06", &["IMG-M25"], "manifest/app", |v| {
-            v["annotations"]["org.opencontainers.mine"] = json!("")
+            v["annotations"]["org.opencontainers.mine"] = json!("");
         }),
         doc("annotations/reserved-image", "IMG-A07", &["IMG-M25"], "manifest/app", |v| {
-            v["annotations"]["org.opencontainers.image.mine"] = json!("")
+            v["annotations"]["org.opencontainers.image.mine"] = json!("");
         }),
         doc("annotations/null", "IMG-A08", &["IMG-I26"], "index.json", |v| v["annotations"] = json!(null)),
     ]
@@ -445,13 +445,13 @@ fn layers() -> Vec<Mutant> {
         raw("layer/checksum", "IMG-Y01", &[], "layer/base", |bytes| bytes[600] ^= 1),
         raw("layer/truncated", "IMG-Y01", &[], "layer/base", |bytes| bytes.truncate(512 * 3 + 10)),
         raw("layer/pax", "IMG-Y01", &[], "layer/base", |bytes| {
-            replace(bytes, "user.note=a=b", b"user.note:a:b")
+            replace(bytes, "user.note=a=b", b"user.note:a:b");
         }),
         raw("layer/twice", "IMG-Y02", &[], "layer/base", |bytes| {
-            append(bytes, &Item::file("etc/config", "again"))
+            append(bytes, &Item::file("etc/config", "again"));
         }),
         raw("layer/twice-spelt-otherwise", "IMG-Y02", &[], "layer/base", |bytes| {
-            append(bytes, &Item::file("./etc//config", "again"))
+            append(bytes, &Item::file("./etc//config", "again"));
         }),
         raw("layer/no-mode", "IMG-Y03", &[], "layer/base", |bytes| {
             bytes[612..620].fill(0);
@@ -462,28 +462,28 @@ fn layers() -> Vec<Mutant> {
             seal(&mut bytes[512..1024]);
         }),
         raw("layer/link-without-target", "IMG-Y03", &[], "layer/base", |bytes| {
-            append(bytes, &Item::symlink("nowhere", ""))
+            append(bytes, &Item::symlink("nowhere", ""));
         }),
         raw("layer/overlay-whiteout", "IMG-Y07", &[], "layer/upper", |bytes| {
-            append(bytes, &Item::character("bin/alias", 0, 0))
+            append(bytes, &Item::character("bin/alias", 0, 0));
         }),
         raw("layer/whiteout-of-nothing", "IMG-Y07", &[], "layer/upper", |bytes| {
-            append(bytes, &Item::file("tmp/.wh.", ""))
+            append(bytes, &Item::file("tmp/.wh.", ""));
         }),
         raw("layer/whiteout-of-parent", "IMG-Y07", &[], "layer/upper", |bytes| {
-            append(bytes, &Item::file("tmp/.wh...", ""))
+            append(bytes, &Item::file("tmp/.wh...", ""));
         }),
         raw("layer/whiteout-with-content", "IMG-N17", &[], "layer/upper", |bytes| {
-            append(bytes, &Item::file("tmp/.wh.a", "x"))
+            append(bytes, &Item::file("tmp/.wh.a", "x"));
         }),
         raw("layer/whiteout-is-link", "IMG-N17", &[], "layer/upper", |bytes| {
-            append(bytes, &Item::symlink("tmp/.wh.a", "b"))
+            append(bytes, &Item::symlink("tmp/.wh.a", "b"));
         }),
         raw("layer/whiteout-as-directory", "IMG-N18", &[], "layer/upper", |bytes| {
-            append(bytes, &Item::file("tmp/.wh.a/b", "x"))
+            append(bytes, &Item::file("tmp/.wh.a/b", "x"));
         }),
         raw("layer/link-to-directory", "IMG-N19", &[], "layer/base", |bytes| {
-            append(bytes, &Item::hard_link("etc2", "etc"))
+            append(bytes, &Item::hard_link("etc2", "etc"));
         }),
         raw("layer/not-gzip", "IMG-N15", &[], "blob/upper", |bytes| *bytes = golden::pack::archive(&[])),
         raw("layer/gzip-cut", "IMG-N15", &[], "blob/upper", |bytes| bytes.truncate(bytes.len() - 4)),
@@ -499,17 +499,17 @@ fn layers() -> Vec<Mutant> {
 fn texts() -> Vec<Mutant> {
     vec![
         raw("json/surrogate", "IMG-X04", &[], "config/app", |bytes| {
-            replace(bytes, "Somebody", b"\\ud800body")
+            replace(bytes, "Somebody", b"\\ud800body");
         }),
         raw("json/utf8", "IMG-X05", &[], "config/app", |bytes| replace(bytes, "Somebody", b"S\xf6mebody")),
         raw("json/twice", "IMG-X07", &[], "config/app", |bytes| {
-            replace(bytes, "\"os\":", b"\"os\":\"plan9\",\"os\":")
+            replace(bytes, "\"os\":", b"\"os\":\"plan9\",\"os\":");
         }),
         raw("json/byte-order-mark", "IMG-N01", &["IMG-C02", "IMG-C15"], "config/app", |bytes| {
-            drop(bytes.splice(0..0, *b"\xef\xbb\xbf"))
+            drop(bytes.splice(0..0, *b"\xef\xbb\xbf"));
         }),
         raw("json/two-values", "IMG-N01", &["IMG-C02", "IMG-C15"], "config/app", |bytes| {
-            bytes.extend_from_slice(b"{}")
+            bytes.extend_from_slice(b"{}");
         }),
     ]
 }

@@ -30,7 +30,7 @@ pub(super) fn walk(root: &Path) -> Result<Value> {
     let status = statat(&fd, c"", AtFlags::EMPTY_PATH).context(|| "look at the root")?;
     let node = walk.node(&fd, c".", ".", &status)?;
     walk.found.insert(".".to_owned(), node);
-    walk.directory(fd, "", 0)?;
+    walk.directory(&fd, "", 0)?;
     Ok(Value::Object(walk.found))
 }
 
@@ -53,11 +53,11 @@ struct Walk {
 }
 
 impl Walk {
-    fn directory(&mut self, fd: OwnedFd, path: &str, depth: usize) -> Result<()> {
+    fn directory(&mut self, fd: &OwnedFd, path: &str, depth: usize) -> Result<()> {
         if depth > DEPTH {
             return Err(Error::new(Kind::Environment, "the tree is too deep"));
         }
-        let entries = Dir::read_from(&fd).context(|| format!("read {path}"))?;
+        let entries = Dir::read_from(fd).context(|| format!("read {path}"))?;
         let mut names = Vec::new();
         for entry in entries {
             let entry = entry.context(|| format!("read {path}"))?;
@@ -73,16 +73,16 @@ impl Walk {
             let text = name.to_string_lossy();
             let full = if path.is_empty() { text.into_owned() } else { format!("{path}/{text}") };
             let status =
-                statat(&fd, &name, AtFlags::SYMLINK_NOFOLLOW).context(|| format!("look at {full}"))?;
-            let node = self.node(&fd, &name, &full, &status)?;
+                statat(fd, &name, AtFlags::SYMLINK_NOFOLLOW).context(|| format!("look at {full}"))?;
+            let node = self.node(fd, &name, &full, &status)?;
             self.found.insert(full.clone(), node);
             if self.found.len() > NAMES {
                 return Err(Error::new(Kind::Environment, "the tree is too large"));
             }
             if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let below = openat(&fd, &name, flags, Mode::empty()).context(|| format!("open {full}"))?;
-                self.directory(below, &full, depth + 1)?;
+                let below = openat(fd, &name, flags, Mode::empty()).context(|| format!("open {full}"))?;
+                self.directory(&below, &full, depth + 1)?;
             }
         }
         Ok(())
@@ -102,7 +102,7 @@ impl Walk {
         }
         match kind {
             FileType::RegularFile => {
-                put("content", json!(content(fd, name).context(|| format!("read {full}"))?))
+                put("content", json!(content(fd, name).context(|| format!("read {full}"))?));
             }
             FileType::Symlink => {
                 let target = readlinkat(fd, name, Vec::new()).context(|| format!("read {full}"))?;
