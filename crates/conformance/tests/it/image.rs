@@ -268,3 +268,69 @@ fn results_have_a_row_for_each_rule() {
     let again = plimsoll_conformance::Results::parse(&results.to_vec()).unwrap();
     assert_eq!(again.rows, results.rows);
 }
+
+/// Numbers that are the same each time and look like nothing in particular.
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % below.max(1) as u64).unwrap()
+    }
+
+    /// Changes some bytes: flips, cuts, repeats, or puts in what parsers stumble over.
+    fn spoil(&mut self, bytes: &mut Vec<u8>) {
+        const HARD: [&[u8]; 8] =
+            [b"\"", b"[[[[", b"null", b"\\ud800", b"-1e999", b"\xff", b"\0\0\0\0", b"{}"];
+        for _ in 0..=self.next(4) {
+            let at = self.next(bytes.len());
+            match self.next(4) {
+                0 if !bytes.is_empty() => bytes[at] ^= 1 << self.next(8),
+                1 => bytes.truncate(at),
+                2 => drop(bytes.splice(at..at, bytes[..at.min(600)].to_vec())),
+                _ => drop(bytes.splice(at..at, HARD[self.next(HARD.len())].to_vec())),
+            }
+        }
+    }
+}
+
+#[test]
+fn spoilt_layouts_are_judged_and_never_panic() {
+    const PARTS: [&str; 11] = [
+        "oci-layout",
+        "index.json",
+        "index/nested",
+        "manifest/app",
+        "manifest/artifact",
+        "config/app",
+        "layer/base",
+        "layer/upper",
+        "layer/third",
+        "blob/upper",
+        "blob/third",
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("layout.tar");
+    let noise = std::cell::RefCell::new(Noise(0x9e37_79b9_7f4a_7c15));
+    for round in 0..400 {
+        let part = noise.borrow_mut().next(PARTS.len() + 1);
+        let golden = golden::everything(&|name, bytes| {
+            if PARTS.get(part) == Some(&name) {
+                noise.borrow_mut().spoil(bytes);
+            }
+        });
+        let mut archive = golden.archive();
+        if part == PARTS.len() {
+            noise.borrow_mut().spoil(&mut archive);
+        }
+        std::fs::write(&path, archive).unwrap();
+        if let Ok(report) = validate(&path, "main", Limits::default()) {
+            report.text(plimsoll_conformance::image::Colour::None).unwrap();
+            report.to_sarif().unwrap();
+            assert_eq!(report.to_json()["format"], 1, "round {round}");
+            report.results().unwrap();
+        }
+    }
+}
