@@ -158,7 +158,9 @@ impl Findings {
     }
 
     fn push(&mut self, id: &'static str, severity: Severity, place: &Place, message: String) {
-        self.list.push(Finding { id, severity, place: place.clone(), message, advice: advice::of(id) });
+        let pointer = place.pointer.as_deref().map(clip);
+        let place = Place { pointer, ..place.clone() };
+        self.list.push(Finding { id, severity, place, message: clip(&message), advice: advice::of(id) });
     }
 
     fn severity(&self, row: &str) -> Severity {
@@ -192,5 +194,15 @@ impl Findings {
     /// The weightiest severity.
     pub fn worst(&self) -> Option<Severity> {
         self.list.iter().map(|finding| finding.severity).max()
+    }
+}
+
+/// Longest text of a finding: names and values in an image may be as long as a document.
+const LONGEST: usize = 500;
+
+fn clip(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}...", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }

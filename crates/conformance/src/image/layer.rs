@@ -8,7 +8,7 @@ use super::tar::{Entry, Fault, Scanner, Source};
 /// Most entries of one layer.
 pub(super) const ENTRIES: u64 = 8 << 20;
 /// Most bytes of all paths of one layer that are kept to find those that stand twice.
-const PATHS: usize = 1 << 30;
+const PATHS: usize = 512 << 20;
 /// Longest path, and most components of one.
 const LONGEST: usize = 4096;
 const COMPONENTS: usize = 1024;
@@ -98,8 +98,8 @@ impl Layer<'_> {
         let place = self.place(entry.at, Some(&entry.name));
         self.attributes(entry, &place);
         self.findings.check("IMG-Y04", !entry.sparse, &place, || "the file is sparse".to_owned());
-        if entry.name.len() > LONGEST || entry.name.iter().filter(|byte| **byte == b'/').count() > COMPONENTS
-        {
+        let longest = entry.name.len().max(entry.link.len());
+        if longest > LONGEST || entry.name.iter().filter(|byte| **byte == b'/').count() > COMPONENTS {
             self.findings.limit("limit/path", &place, "the path is too long");
             return;
         }

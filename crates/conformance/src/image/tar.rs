@@ -326,7 +326,11 @@ impl<S: Source> Scanner<S> {
                 missing.push(field);
             }
         }
-        let device = (number("devmajor", None), number("devminor", None));
+        // Other entries may hold anything there.
+        let device = match entry.kind {
+            b'3' | b'4' => (number("devmajor", None), number("devminor", None)),
+            _ => (None, None),
+        };
         let part = |value: Option<i128>| u64::try_from(value.unwrap_or(0)).unwrap_or(u64::MAX);
         entry.device = (part(device.0), part(device.1));
         // Links, devices, directories and pipes have no content, whatever the field says.

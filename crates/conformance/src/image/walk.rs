@@ -192,13 +192,16 @@ impl Walk<'_> {
             let why = format!("indexes are nested deeper than {}", self.limits.nesting);
             return self.findings.limit("limit/nesting", &target.place, why);
         }
-        let Some(content) = self.content(target) else { return };
+        let member = self.checked(target);
+        // Before the content is read: an index may name one document as often as it likes.
+        if self.done.contains(&(digest.clone(), kind)) {
+            return;
+        }
         if self.done.len() >= self.limits.documents {
             return self.findings.limit("limit/documents", &target.place, "there are too many documents");
         }
-        if !self.done.insert((digest.clone(), kind)) {
-            return;
-        }
+        let Some(content) = self.content(target, member) else { return };
+        self.done.insert((digest.clone(), kind));
         if kind == INDEX {
             self.index(&content, &digest, Scope::Other, depth);
         } else {
@@ -231,10 +234,11 @@ impl Walk<'_> {
             return None;
         }
         let digest = target.digest.clone()?;
-        let content = self.content(target)?;
+        let member = self.checked(target);
         if let Some(known) = self.configs.get(&digest) {
             return Some(known.clone());
         }
+        let content = self.content(target, member)?;
         let document = json::scan(&content);
         let mut doc = Doc { findings: self.findings, blob: digest.clone() };
         let root = doc.bytes(&document);
@@ -358,13 +362,11 @@ impl Walk<'_> {
 
     /// A target whose content has no form here: it has a size and a digest all the same.
     fn opaque(&mut self, target: &Descriptor) {
-        let member = self.present(target);
-        self.embedded(target, member.as_ref());
-        if target.media_type == EMPTY
-            && let Some(member) = member
-        {
+        let member = self.checked(target).filter(|_| target.media_type == EMPTY);
+        if let Some(member) = member {
             let place = target.place.clone();
-            if let Some(bytes) = self.read(&member, &place) {
+            let content = if member.size == 2 { self.read(&member, &place) } else { Some(Vec::new()) };
+            if let Some(bytes) = content {
                 self.findings.check("IMG-N12", bytes == b"{}", &place, || "the content is not {}".to_owned());
             }
         }
@@ -411,18 +413,25 @@ impl Walk<'_> {
         let (Some(data), Some(digest)) = (&target.data, &target.digest) else { return };
         let Some((algorithm, _)) = algorithm_of(digest) else { return };
         let named = Digest::of(algorithm, data).as_str() == digest;
-        let stored = member.filter(|member| member.size <= self.limits.document).cloned();
+        let length = data.len() as u64;
+        let fits = member.is_none_or(|member| member.size == length);
+        let stored = member.filter(|_| fits && length <= self.limits.document).cloned();
         let content = stored.and_then(|member| self.read(&member, &target.place));
-        let same = named && content.is_none_or(|content| content == *data);
+        let same = named && fits && content.is_none_or(|content| content == *data);
         self.findings.check("IMG-D14", same, &target.place, || {
             "data is not the content that the digest names".to_owned()
         });
     }
 
-    /// The document that `target` names: from its blob, else from its data.
-    fn content(&mut self, target: &Descriptor) -> Option<Vec<u8>> {
+    /// The blob of `target`, after all that can be said without reading it.
+    fn checked(&mut self, target: &Descriptor) -> Option<Member> {
         let member = self.present(target);
         self.embedded(target, member.as_ref());
+        member
+    }
+
+    /// The document that `target` names: from its blob, else from its data.
+    fn content(&mut self, target: &Descriptor, member: Option<Member>) -> Option<Vec<u8>> {
         let Some(member) = member else { return target.data.clone() };
         let digest = target.digest.as_deref()?;
         let bytes = self.read(&member, &target.place)?;

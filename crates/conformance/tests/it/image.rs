@@ -314,7 +314,7 @@ fn spoilt_layouts_are_judged_and_never_panic() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("layout.tar");
     let noise = std::cell::RefCell::new(Noise(0x9e37_79b9_7f4a_7c15));
-    for round in 0..400 {
+    for round in 0..150 {
         let part = noise.borrow_mut().next(PARTS.len() + 1);
         let golden = golden::everything(&|name, bytes| {
             if PARTS.get(part) == Some(&name) {
@@ -333,4 +333,36 @@ fn spoilt_layouts_are_judged_and_never_panic() {
             report.results().unwrap();
         }
     }
+}
+
+#[test]
+fn what_is_named_often_is_read_once() {
+    let manifest_type = "application/vnd.oci.image.manifest.v1+json";
+    let mut maker = golden::Maker::new(&|_, _| {});
+    let mut text = br#"{"schemaVersion":2,"layers":[]}"#.to_vec();
+    text.resize(8 << 20, b' ');
+    let large = maker.blob("large", manifest_type, text, plimsoll_digest::Algorithm::Sha256);
+    let data = golden::with(large.clone(), &serde_json::json!({"data": "e30="}));
+    // Read each time, this were 160 GiB.
+    let layout = maker.finish(&golden::index(&[vec![large; 10_000], vec![data; 10_000]].concat()));
+    let dir = tempfile::tempdir().unwrap();
+    layout.write(&dir.path().join("layout")).unwrap();
+    let report = judge(&dir.path().join("layout"), "1.1");
+    assert_eq!(report.extent.manifests, 1);
+    assert_eq!(report.findings.counts()["IMG-D14"].broken, 10_000);
+    assert!(report.findings.sorted().len() < 500, "only some of each row are kept");
+}
+
+#[test]
+fn long_texts_of_an_image_do_not_get_into_findings_whole() {
+    let golden = golden::everything(&|name, bytes| {
+        if name == "config/app" {
+            *bytes = String::from_utf8_lossy(bytes)
+                .replace("com.example.label", &"k".repeat(1 << 20))
+                .into_bytes();
+        }
+    });
+    let [report, _] = judge_golden(&golden);
+    let finding = report.findings.sorted().into_iter().find(|finding| finding.id == "IMG-A05").unwrap();
+    assert!(finding.message.len() < 600 && finding.place.pointer.as_ref().unwrap().len() < 600);
 }
