@@ -120,7 +120,7 @@ impl Findings {
             count.broken += 1;
             if count.broken <= KEPT {
                 let severity = self.severity(row);
-                self.push(row, severity, place, message());
+                self.push(row, severity, place, &message());
             }
         }
         holds
@@ -142,7 +142,7 @@ impl Findings {
         let count = self.counts.entry(id).or_default();
         (count.seen, count.broken) = (count.seen + 1, count.broken + 1);
         if count.broken <= KEPT {
-            self.push(id, Severity::Note, place, message.into());
+            self.push(id, Severity::Note, place, &message.into());
         }
     }
 
@@ -153,14 +153,14 @@ impl Findings {
         (count.seen, count.broken) = (count.seen + 1, count.broken + 1);
         if count.broken <= KEPT {
             self.unfinished.push(format!("{}: {message}", place.text()));
-            self.push(id, Severity::Error, place, message);
+            self.push(id, Severity::Error, place, &message);
         }
     }
 
-    fn push(&mut self, id: &'static str, severity: Severity, place: &Place, message: String) {
+    fn push(&mut self, id: &'static str, severity: Severity, place: &Place, message: &str) {
         let pointer = place.pointer.as_deref().map(clip);
         let place = Place { pointer, ..place.clone() };
-        self.list.push(Finding { id, severity, place, message: clip(&message), advice: advice::of(id) });
+        self.list.push(Finding { id, severity, place, message: clip(message), advice: advice::of(id) });
     }
 
     fn severity(&self, row: &str) -> Severity {
