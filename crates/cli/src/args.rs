@@ -59,6 +59,8 @@ pub enum Command {
     Unpack(Unpack),
     /// Make a bundle that any OCI runtime can run.
     Bundle(Box<Bundle>),
+    /// Say what is wrong with an image layout, byte by byte.
+    Validate(conformance::Validate),
     /// Judge OCI implementations by the requirements of the specifications.
     Conformance(conformance::Conformance),
 }

@@ -1,8 +1,10 @@
 //! The verbs, one file each where there is more than a call.
 
 mod conformance;
+mod digest_adapter;
 mod exec;
 mod image;
+mod judge_image;
 mod options;
 mod ps;
 mod remains;
@@ -22,9 +24,11 @@ use crate::output::{Done, each, object, text};
 
 /// Does what was asked for.
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
-    if let Command::Conformance(verb) = &arguments.command {
+    match &arguments.command {
         // The judge needs no store.
-        return conformance::run(verb);
+        Command::Conformance(verb) => return conformance::run(verb),
+        Command::Validate(verb) => return judge_image::validate(verb),
+        _ => {}
     }
     if matches!(arguments.command, Command::Run(_)) && rustix::process::geteuid().is_root() {
         // Before the store is opened: what is opened outside a mount namespace cannot be mounted in it.
@@ -44,6 +48,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Unpack(verb) => image::unpack(&context, &verb),
         Command::Bundle(verb) => image::bundle(&context, &verb),
         Command::Conformance(verb) => conformance::run(&verb),
+        Command::Validate(verb) => judge_image::validate(&verb),
     }
 }
 

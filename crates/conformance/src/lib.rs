@@ -8,9 +8,12 @@
 
 mod case;
 pub mod certificate;
+mod coverage;
 mod day;
+pub mod digest;
 mod error;
 mod evidence;
+pub mod image;
 mod netlink;
 pub mod probe;
 pub mod rejudge;
@@ -22,6 +25,7 @@ pub mod submission;
 mod verdict;
 
 pub use case::{Case, Obstacle, Rule, Run};
+pub use coverage::coverage;
 pub use day::Day;
 pub use error::{Error, Kind, Result};
 pub use evidence::{Evidence, Judge, judge};

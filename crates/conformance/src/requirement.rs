@@ -81,6 +81,7 @@ impl Requirement {
     /// Where the statement stands.
     pub fn url(&self) -> String {
         let base = match self.area {
+            Area::Image if self.since == "main" => "https://github.com/opencontainers/image-spec/blob/main/",
             Area::Runtime => "https://github.com/opencontainers/runtime-spec/blob/v1.3.0/",
             Area::Image => "https://github.com/opencontainers/image-spec/blob/v1.1.1/",
             Area::Digest => "https://github.com/opencontainers/",
@@ -94,13 +95,20 @@ impl Requirement {
     }
 }
 
-/// The numbers before the second dot.
+/// The numbers before the second dot; what is on the main branch comes after every version.
 fn minor(version: &str) -> (u32, u32) {
+    if version == "main" {
+        return (u32::MAX, 0);
+    }
     let mut numbers = version.split('.').map(|text| text.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-const TABLES: [(Area, &str); 1] = [(Area::Runtime, include_str!("../registry/runtime.tsv"))];
+const TABLES: [(Area, &str); 3] = [
+    (Area::Runtime, include_str!("../registry/runtime.tsv")),
+    (Area::Image, include_str!("../registry/image.tsv")),
+    (Area::Digest, include_str!("../registry/digest.tsv")),
+];
 const REASONS: &str = include_str!("../registry/reasons.tsv");
 
 /// All rows.
@@ -211,5 +219,7 @@ mod tests {
         let registry = Registry::load().unwrap();
         let row = registry.row("LNX-NET-01").unwrap();
         assert!(row.is_in("1.3.0") && row.is_in("1.10") && !row.is_in("1.2.1"));
+        let row = registry.row("IMG-X07").unwrap();
+        assert!(row.is_in("main") && !row.is_in("1.1.1"));
     }
 }

@@ -141,6 +141,22 @@ impl JudgementRecord {
     }
 }
 
+impl Suite {
+    /// This program, with the registry in it.
+    ///
+    /// # Errors
+    /// [`Kind::Environment`] where the program's file cannot be read.
+    pub fn current() -> Result<Suite> {
+        let program = std::path::Path::new("/proc/self/exe");
+        Ok(Suite {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            binary: crate::runtime::digest_of(program)?.to_string(),
+            registry: Registry::digest().to_string(),
+            extra: json::Object::new(),
+        })
+    }
+}
+
 impl Results {
     /// Reads results, which anybody may have written.
     ///

@@ -19,6 +19,7 @@ mod worker;
 
 pub use cases::suite;
 pub use ran::Ran;
+pub(crate) use ran::{Streams, execute, execute_with};
 pub use run::{Progress, Request, run};
 pub use settings::{CgroupDriver, Settings};
 pub use stage::{ConsoleSocket, Container, Stage, Terminal};

@@ -21,6 +21,19 @@ pub struct Conformance {
 pub enum ConformanceCommand {
     /// Judge an OCI runtime by the runtime specification.
     Run(Box<RunConformance>),
+    /// Judge an image layout, row by row.
+    Image(JudgeImage),
+    /// Judge what a program unpacks of image layouts.
+    Unpacker(JudgeConsumer),
+    /// Judge what a program makes of image configurations: its config.json.
+    Converter(JudgeConsumer),
+    /// Judge what a program that copies images makes of them.
+    Copier(JudgeConsumer),
+    /// Judge an implementation of digests by what it answers.
+    Digest(JudgeDigest),
+    /// Answer the questions of `digest` with this project's own implementation.
+    #[command(hide = true)]
+    DigestAdapter,
     /// List the requirements, and what tests each.
     List(ListRequirements),
     /// Say what a requirement is, how it is tested, and what proves the test.
@@ -103,6 +116,81 @@ impl Default for RunConformance {
             output: None,
         }
     }
+}
+
+/// `validate`.
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// An image layout: a directory, or a tar archive of one.
+    pub path: PathBuf,
+    /// How to show what is found.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ReportFormat,
+    /// Judge by this version of the specification: 1.0, 1.1 or main.
+    #[arg(long, value_name = "VERSION", default_value = "1.1")]
+    pub spec: String,
+    /// Let recommendations decide too.
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// How findings are shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// For programs that show findings of analysers.
+    Sarif,
+}
+
+/// `conformance image`.
+#[derive(Debug, Args)]
+pub struct JudgeImage {
+    /// An image layout: a directory, or a tar archive of one.
+    pub path: PathBuf,
+    /// Judge by this version of the specification: 1.0, 1.1 or main.
+    #[arg(long, value_name = "VERSION", default_value = "1.1")]
+    pub spec: String,
+    /// Write the results, with all evidence, to this file.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// `conformance digest`.
+#[derive(Debug, Args)]
+pub struct JudgeDigest {
+    /// The adapter's command line: it reads a question of JSON from each line and answers with one.
+    #[arg(long, value_name = "COMMAND")]
+    pub command: String,
+    /// Write the results, with all evidence, to this file.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// `conformance unpacker`, `conformance converter` and `conformance copier`.
+#[derive(Debug, Args)]
+pub struct JudgeConsumer {
+    /// A program that is known: umoci, oci-image-tool, skopeo+tar, skopeo, plimsoll.
+    #[arg(required_unless_present = "command", conflicts_with = "command")]
+    pub preset: Option<String>,
+    /// The program's command line; {layout}, {ref}, {target} and {scratch} are filled in.
+    #[arg(long, value_name = "COMMAND")]
+    pub command: Option<String>,
+    /// Where below the target the root file system is.
+    #[arg(long, value_name = "PATH", default_value = "")]
+    pub rootfs: String,
+    /// Only cases or requirements of this name or beginning; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
+    /// Judge by this version of the specification: 1.0, 1.1 or main.
+    #[arg(long, value_name = "VERSION", default_value = "1.1")]
+    pub spec: String,
+    /// Write the results, with all evidence, to this file.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// Who makes the cgroups of containers.

@@ -27,6 +27,12 @@ const SENSELESS: u8 = 2;
 pub(super) fn run(verb: &Conformance) -> Result<ExitCode> {
     match &verb.command {
         ConformanceCommand::Run(verb) => judge(verb),
+        ConformanceCommand::Image(verb) => super::judge_image::image(verb),
+        ConformanceCommand::Unpacker(verb) => super::judge_image::unpacker(verb),
+        ConformanceCommand::Converter(verb) => super::judge_image::converter(verb),
+        ConformanceCommand::Copier(verb) => super::judge_image::copier(verb),
+        ConformanceCommand::Digest(verb) => super::judge_image::digest(verb),
+        ConformanceCommand::DigestAdapter => super::digest_adapter::answer(),
         ConformanceCommand::List(verb) => list(verb),
         ConformanceCommand::Explain(verb) => explain(verb),
         ConformanceCommand::Report(verb) => reports::report(verb),
@@ -131,7 +137,7 @@ fn write_probe(file: &Path) -> Result<()> {
     std::fs::set_permissions(file, mode).context("write the probe")
 }
 
-fn progress_bar() -> ProgressBar {
+pub(super) fn progress_bar() -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
@@ -143,7 +149,7 @@ fn progress_bar() -> ProgressBar {
 }
 
 /// What a person wants to know first: every row that does not pass, then the counts.
-fn summary(results: &Results) -> String {
+pub(super) fn summary(results: &Results) -> String {
     use plimsoll_conformance::Verdict;
     let mut text = String::new();
     for row in
@@ -192,11 +198,10 @@ fn list(verb: &ListRequirements) -> Result<ExitCode> {
     if rows.is_empty() {
         bail!("no requirement is called {}", verb.only.join(" "));
     }
-    let suite = runtime::suite();
+    let coverage = plimsoll_conformance::coverage();
     let mut text = String::new();
     for row in rows {
-        let cases =
-            suite.iter().filter(|case| case.rules.iter().any(|rule| rule.requirement == row.id)).count();
+        let cases = coverage.get(row.id).map_or(0, Vec::len);
         let tested = match (cases, registry.reason(row.id)) {
             (0, Some(_)) => "no test possible".to_owned(),
             (0, None) => "not tested".to_owned(),
@@ -227,12 +232,7 @@ fn explain(verb: &Explain) -> Result<ExitCode> {
         row.statement,
         row.url()
     );
-    let suite = runtime::suite();
-    let cases: Vec<&str> = suite
-        .iter()
-        .filter(|case| case.rules.iter().any(|rule| rule.requirement == row.id))
-        .map(|case| case.name.as_str())
-        .collect();
+    let cases = plimsoll_conformance::coverage().remove(row.id).unwrap_or_default();
     match (cases.is_empty(), registry.reason(row.id)) {
         (false, _) => text.push_str(&format!("  tested by {}\n", cases.join(", "))),
         (true, Some(reason)) => text.push_str(&format!("  no test is possible: {reason}\n")),

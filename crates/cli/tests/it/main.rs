@@ -11,6 +11,7 @@ mod killed;
 mod rootless;
 mod run;
 mod trees;
+mod validate;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -15,17 +15,28 @@ use crate::results::CaseRecord;
 pub(crate) const PROGRAM: &[u8] = b"a runtime";
 pub(crate) const SUITE: &str = "sha256:00000000000000000000000000000000000000000000000000000000000000aa";
 
-/// A whole run: the control has passed, everything else was skipped.
+/// A whole run: the control has passed, everything else was skipped or does not apply.
 pub(crate) fn results() -> Results {
     let registry = Registry::load().unwrap();
     let ran = |operation: &str| json!({"operation": operation, "exit": 0, "timedOut": false, "stderr": ""});
     let passed = json!({"minimal": {"create": ran("create"), "start": ran("start"), "delete": ran("delete"), "left": []}});
+    // A skip outweighs a pass, so whoever else judges the control's rows has nothing to say.
+    let control = ["RUN-OPS-01", "RUN-LIFE-17", "RUN-DELETE-04"];
+    let shares: Vec<String> = crate::runtime::suite()
+        .into_iter()
+        .filter(|case| case.rules.iter().any(|rule| control.contains(&rule.requirement)))
+        .map(|case| case.name)
+        .collect();
+    let obstacle = |name: &str| match shares.iter().any(|one| one == name) {
+        true => json!({"case": name, "verdict": "NOT_APPLICABLE", "observed": "not here"}),
+        false => json!({"case": name, "verdict": "SKIP", "reason": "tool", "observed": "not today"}),
+    };
     let cases: Vec<serde_json::Value> = case_names("runtime")
         .unwrap()
         .into_iter()
         .map(|name| match name == "control/minimal" {
             true => json!({"name": name, "evidence": passed, "milliseconds": 20}),
-            false => json!({"name": name, "evidence": {}, "obstacle": {"case": name, "verdict": "SKIP", "reason": "tool", "observed": "not today"}}),
+            false => json!({"name": name, "evidence": {}, "obstacle": obstacle(&name)}),
         })
         .collect();
     let document = json!({

@@ -98,17 +98,28 @@ pub(crate) fn contents(file: &std::fs::File, most: usize) -> Vec<u8> {
     bytes
 }
 
-/// Runs `command` with `streams`, for at most `patience`.
+/// Runs `command` with `streams` and nothing to read, for at most `patience`.
 pub(crate) fn execute(
     operation: &str,
     command: &mut Command,
     streams: &Streams,
     patience: Duration,
 ) -> Result<Ran> {
+    execute_with(operation, command, Stdio::null(), streams, patience)
+}
+
+/// As [`execute`], with something to read.
+pub(crate) fn execute_with(
+    operation: &str,
+    command: &mut Command,
+    input: Stdio,
+    streams: &Streams,
+    patience: Duration,
+) -> Result<Ran> {
     let duplicate = |file: &std::fs::File| file.try_clone().context(|| "duplicate a descriptor");
     command.stdout(duplicate(&streams.stdout)?).stderr(duplicate(&streams.stderr)?);
     // A group of its own: what it starts without leaving the group dies with it.
-    command.stdin(Stdio::null()).process_group(0);
+    command.stdin(input).process_group(0);
     let line = std::iter::once(command.get_program()).chain(command.get_args());
     let line: Vec<String> = line.map(|word| word.to_string_lossy().into_owned()).collect();
     let mut child = command.spawn().context(|| format!("execute {}", line.join(" ")))?;

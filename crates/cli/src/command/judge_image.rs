@@ -1,0 +1,114 @@
+//! `validate` and `conformance image`: what is wrong with an image layout; `conformance unpacker` and
+//! `conformance converter`: what is wrong with programs that consume layouts; `conformance digest`: likewise with
+//! digests.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use plimsoll_conformance::image::consumer::{self, Request, Subject};
+use plimsoll_conformance::image::{self, Colour, Limits, Report, Strictness};
+use plimsoll_conformance::image::{converter, copier, unpacker};
+use plimsoll_conformance::{Kind, Registry, Results};
+
+use crate::args::conformance::{JudgeConsumer, JudgeDigest, JudgeImage, ReportFormat, Validate};
+use crate::output::print;
+
+/// The exit code for what is no image at all.
+const UNREADABLE: u8 = 2;
+
+pub(super) fn validate(verb: &Validate) -> Result<ExitCode> {
+    let report = match image::validate(&verb.path, &verb.spec, Limits::default()) {
+        Ok(report) => report,
+        Err(error) => return unreadable(&error),
+    };
+    let strictness = if verb.strict { Strictness::Recommended } else { Strictness::Binding };
+    let text = match verb.format {
+        ReportFormat::Text => report.text(colour())?,
+        ReportFormat::Json => format!("{}\n", report.to_json()),
+        ReportFormat::Sarif => format!("{}\n", report.to_sarif()?),
+    };
+    print(&text)?;
+    Ok(ExitCode::from(report.exit_code(strictness)))
+}
+
+pub(super) fn image(verb: &JudgeImage) -> Result<ExitCode> {
+    let report: Report = match image::validate(&verb.path, &verb.spec, Limits::default()) {
+        Ok(report) => report,
+        Err(error) => return unreadable(&error),
+    };
+    finish(&report.results()?, verb.output.as_deref())
+}
+
+pub(super) fn unpacker(verb: &JudgeConsumer) -> Result<ExitCode> {
+    consume("unpacker", verb, &unpacker::suite())
+}
+
+pub(super) fn converter(verb: &JudgeConsumer) -> Result<ExitCode> {
+    consume("converter", verb, &converter::suite())
+}
+
+fn consume(
+    kind: &str,
+    verb: &JudgeConsumer,
+    suite: &[plimsoll_conformance::Case<consumer::Stage>],
+) -> Result<ExitCode> {
+    let subject = match (&verb.command, &verb.preset) {
+        (Some(command), _) => Subject::new(first_word(command), command, &verb.rootfs),
+        (None, preset) => Subject::preset(kind, preset.as_deref().unwrap_or_default()),
+    };
+    let bar = super::conformance::progress_bar();
+    let mut show = |done: usize, total: usize, name: &str| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+        bar.set_message(name.to_owned());
+    };
+    let judged = subject.and_then(|subject| {
+        let request = Request { subject, version: verb.spec.clone(), only: verb.only.clone() };
+        consumer::run(kind, &request, suite, &mut show)
+    });
+    bar.finish_and_clear();
+    match judged {
+        Err(error) if error.kind() == Kind::Request => unreadable(&error),
+        results => finish(&results?, verb.output.as_deref()),
+    }
+}
+
+pub(super) fn copier(verb: &JudgeConsumer) -> Result<ExitCode> {
+    consume("copier", verb, &copier::suite())
+}
+
+pub(super) fn digest(verb: &JudgeDigest) -> Result<ExitCode> {
+    match plimsoll_conformance::digest::run(&verb.command) {
+        Err(error) if error.kind() == Kind::Request => unreadable(&error),
+        results => finish(&results?, verb.output.as_deref()),
+    }
+}
+
+fn first_word(command: &str) -> &str {
+    command.split_whitespace().next().unwrap_or_default()
+}
+
+/// Writes the results, shows what does not pass.
+fn finish(results: &Results, output: Option<&Path>) -> Result<ExitCode> {
+    if let Some(file) = output {
+        std::fs::write(file, results.to_vec()).with_context(|| format!("write {}", file.display()))?;
+    }
+    print(&super::conformance::summary(results))?;
+    Ok(ExitCode::from(results.exit_code(&Registry::load()?)))
+}
+
+fn colour() -> Colour {
+    if std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        Colour::Terminal
+    } else {
+        Colour::None
+    }
+}
+
+fn unreadable(error: &plimsoll_conformance::Error) -> Result<ExitCode> {
+    // Nobody can be told when standard error is closed.
+    let _ = writeln!(std::io::stderr(), "plimsoll: {}", error.chain());
+    Ok(ExitCode::from(UNREADABLE))
+}
