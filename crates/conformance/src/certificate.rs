@@ -34,6 +34,7 @@ pub use envelope::{Envelope, PAYLOAD_TYPE, Signature, parse_bundle};
 pub use expiry::{Validity, eligible, specification, validity};
 pub use key::{PublicKey, SecretKey};
 pub use policy::{Keys, Role, Rule};
+pub(crate) use statement::not_tested;
 pub use statement::{PREDICATE, TEST_RESULT, TestResult, result_of};
 pub use verify::{Against, Check, Refusal, Verified, examine, examine_results, verify};
 

@@ -237,7 +237,7 @@ fn without_verdict<'a>(results: &Results, registry: &'a Registry) -> Vec<&'a str
 }
 
 /// Binding rows that the suite could judge and has no case for.
-pub(super) fn not_tested(results: &Results, registry: &Registry) -> Vec<String> {
+pub(crate) fn not_tested(results: &Results, registry: &Registry) -> Vec<String> {
     let open = without_verdict(results, registry).into_iter().filter(|id| registry.reason(id).is_none());
     open.map(str::to_owned).collect()
 }

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use plimsoll_digest::{Algorithm, Digest};
 
+use crate::certificate::not_tested;
 use crate::requirement::Registry;
 use crate::results::{Conformance, JudgementRecord, ProfileRecord, Results};
 use crate::verdict::Verdict;
@@ -159,6 +160,12 @@ fn header(results: &Results, registry: &Registry) -> String {
     results.environment.iter().for_each(|(name, value)| fact(name, value, ""));
     fact("selection", results.settings.get("selection").map_or("", String::as_str), "");
     fact("rows", &format!("{}: {}", results.rows.len(), counts.join(", ")), " class=\"wide\"");
+    // A page that says "conforms" says of how much.
+    let open = not_tested(results, registry).len();
+    if open > 0 {
+        let open = format!("{} that could be judged", many(open, "binding row"));
+        fact("without a verdict", &open, " class=\"wide\"");
+    }
     fact("subject", &results.subject.digest, " class=\"wide\"");
     format!(
         "<header class=\"top\">\n{}<div class=\"headline\"><h1>{} <small>{}</small></h1><span class=\"stamp {class}\">{stamp}</span></div>\n<dl class=\"facts\">\n{facts}</dl>\n</header>\n",

@@ -123,6 +123,8 @@ impl Place<'_> {
             format!("mkdir -p {path} && chmod {mode:o} {path}")
         } else if let Some(target) = of("link") {
             format!("ln -s {} {path}", self.word(target))
+        } else if let Some(node) = of("node").and_then(node) {
+            format!("mknod {path} {node} && chmod {mode:o} {path}")
         } else if file.get("probe").is_some() {
             format!("cp \"$PROBE\" {path} && chmod {mode:o} {path}")
         } else if let Some(content) = of("text") {
@@ -173,6 +175,15 @@ impl Place<'_> {
             words.join(" ")
         ));
     }
+}
+
+/// What `mknod` is told, made again from its parts so that it is nothing else.
+fn node(text: &str) -> Option<String> {
+    let mut words = text.split(' ');
+    let kind = words.next().filter(|kind| ["b", "c", "p"].contains(kind))?;
+    let numbers = words.map(str::parse::<u32>).collect::<Result<Vec<_>, _>>().ok()?;
+    let numbers: Vec<String> = numbers.iter().map(|number| format!(" {number}")).collect();
+    Some(format!("{kind}{}", numbers.concat()))
 }
 
 /// A pattern of `sed` between bars that is `text`; a place with other characters is none of ours.

@@ -33,7 +33,7 @@ fn hostile() -> Results {
                 "bundles": {NASTY: {"path": format!("/place{NASTY}/b"), "text": "END\n'END'\n$(touch /hit)", "files": [
                     {"path": "/a\ntouch /hit", "size": 1}, {"path": "/../../x", "text": ""}, {"path": format!("/{NASTY}"), "link": NASTY, "mode": 511},
                 ]}},
-                "beside": [{"path": "/b\n$(touch /hit)", "text": "$(touch /hit)", "owner": [1, 2]}],
+                "beside": [{"path": "/b\n$(touch /hit)", "text": "$(touch /hit)", "owner": [1, 2]}, {"path": "/n", "node": "c 1 3;touch /hit"}, {"path": "/n", "node": "c 1 3"}],
                 "operations": [{"operation": "create\ntouch /hit", "command": [NASTY, "$(touch /hit)", "it's"], "folder": NASTY, "environment": [["A B", "x"], ["A", NASTY]]}],
             },
             "milliseconds": u64::MAX,
@@ -224,7 +224,7 @@ fn a_script_does_only_what_the_evidence_says() {
     // Every command that the script may call is one that does nothing; what is left is the shell itself.
     let script =
         reproducer(&results, name).unwrap().replace("/hit", &format!("{}/hit", dir.path().display()));
-    let quiet = "mktemp() { echo .; }; mkdir() { :; }; cp() { :; }; chmod() { :; }; chown() { :; }; ln() { :; }; sed() { :; }; cat() { :; }; cd() { [ \"$1\" = . ]; }\n";
+    let quiet = "mktemp() { echo .; }; mkdir() { :; }; cp() { :; }; chmod() { :; }; chown() { :; }; mknod() { :; }; ln() { :; }; sed() { :; }; cat() { :; }; cd() { [ \"$1\" = . ]; }\n";
     let file = dir.path().join("script");
     std::fs::write(&file, format!("set -f\n{quiet}{script}")).unwrap();
     let output = std::process::Command::new("dash")
@@ -236,6 +236,7 @@ fn a_script_does_only_what_the_evidence_says() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(!dir.path().join("hit").exists());
     assert!(!script.contains("/../../x"), "{script}");
+    assert!(script.contains("\nmknod ./n c 1 3 && "), "{script}");
 }
 
 #[test]

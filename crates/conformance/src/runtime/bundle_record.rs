@@ -1,7 +1,7 @@
 //! A bundle as evidence: its `config.json` and what its root file system has beyond the usual, so that
 //! anybody can make it again. Links are recorded and never followed, and of what is mounted there only a tmpfs is entered.
 
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -50,8 +50,8 @@ struct Tree<'a> {
     device: u64,
     /// Whose it is; only what belongs to others has an owner worth telling.
     owner: (u32, u32),
-    /// Device and inode of the probe.
-    probe: Option<(u64, u64)>,
+    /// The probe.
+    probe: Option<std::fs::Metadata>,
     /// Directories at the top that are entered and not told.
     usual: &'a [&'a str],
     /// Names at the top that are neither.
@@ -61,7 +61,7 @@ struct Tree<'a> {
 impl<'a> Tree<'a> {
     fn at(root: &Path, probe: &Path, usual: &'a [&'a str], skipped: Vec<String>) -> Option<Tree<'a>> {
         let metadata = root.symlink_metadata().ok()?;
-        let probe = probe.symlink_metadata().ok().map(|probe| (probe.dev(), probe.ino()));
+        let probe = probe.symlink_metadata().ok();
         let owner = (metadata.uid(), metadata.gid());
         Some(Tree { device: metadata.dev(), owner, probe, usual, skipped })
     }
@@ -105,8 +105,13 @@ impl<'a> Tree<'a> {
         metadata.dev() == self.device || plain && rustix::fs::statfs(path).is_ok_and(|fs| fs.f_type == TMPFS)
     }
 
+    /// Whether it is a link to the probe, or a copy: no other file is as large to the byte.
     fn is_probe(&self, metadata: &std::fs::Metadata) -> bool {
-        metadata.is_file() && self.probe == Some((metadata.dev(), metadata.ino()))
+        let same = |probe: &std::fs::Metadata| {
+            (probe.dev(), probe.ino()) == (metadata.dev(), metadata.ino())
+                || (probe.len() == metadata.len() && probe.len() > TEXT)
+        };
+        metadata.is_file() && self.probe.as_ref().is_some_and(same)
     }
 
     fn describe(&self, file: &Path, path: &str, metadata: &std::fs::Metadata) -> Value {
@@ -133,10 +138,23 @@ impl<'a> Tree<'a> {
         } else if kind.is_file() && metadata.len() <= TEXT {
             let text = contents(path, TEXT).unwrap_or_default();
             ("text", String::from_utf8_lossy(&text).into_owned().into())
-        } else {
+        } else if kind.is_file() {
             ("size", metadata.len().into())
+        } else {
+            ("node", node(metadata).into())
         }
     }
+}
+
+/// A device or fifo as `mknod` is told of it; a socket, which it cannot make, is told as a fifo.
+fn node(metadata: &std::fs::Metadata) -> String {
+    let kind = match metadata.file_type() {
+        kind if kind.is_char_device() => 'c',
+        kind if kind.is_block_device() => 'b',
+        _ => return "p".to_owned(),
+    };
+    let device = metadata.rdev();
+    format!("{kind} {} {}", rustix::fs::major(device), rustix::fs::minor(device))
 }
 
 fn contents(path: &Path, most: u64) -> Option<Vec<u8>> {
@@ -160,11 +178,14 @@ mod tests {
         std::fs::hard_link(root.join("probe"), root.join("bin/hook")).unwrap();
         std::os::unix::fs::symlink("/nowhere", root.join("etc/link")).unwrap();
         std::fs::write(root.join("etc/deep/note"), "hello").unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, root.join("mnt"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
+            .unwrap();
         std::fs::write(bundle.path().join("config.json"), r#"{"ociVersion": "1.3.0"}"#).unwrap();
         let seen = record(bundle.path());
         assert_eq!(seen["config"], json!({"ociVersion": "1.3.0"}));
         let told: Vec<_> = seen["files"].as_array().unwrap().iter().map(|file| &file["path"]).collect();
-        assert_eq!(told, ["/bin/hook", "/etc/deep", "/etc/deep/note", "/etc/link"]);
+        assert_eq!(told, ["/bin/hook", "/etc/deep", "/etc/deep/note", "/etc/link", "/mnt"]);
+        assert_eq!(seen["files"][4]["node"], "p");
         assert_eq!(seen["files"][0]["probe"], true);
         assert_eq!(seen["files"][2]["text"], "hello");
         assert_eq!(seen["files"][3]["link"], "/nowhere");
