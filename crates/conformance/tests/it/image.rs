@@ -330,7 +330,6 @@ fn spoilt_layouts_are_judged_and_never_panic() {
             report.text(plimsoll_conformance::image::Colour::None).unwrap();
             report.to_sarif().unwrap();
             assert_eq!(report.to_json()["format"], 1, "round {round}");
-            report.results().unwrap();
         }
     }
 }
