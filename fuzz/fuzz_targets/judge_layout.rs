@@ -28,7 +28,6 @@ fuzz_target!(|input: (u8, &[u8])| {
     if let Ok(report) = validate(&path, "main", limits) {
         report.text(Colour::None).expect("the registry is whole");
         report.to_sarif().expect("the registry is whole");
-        report.results().expect("the registry is whole");
     }
     let _ = std::fs::remove_file(&path);
 });

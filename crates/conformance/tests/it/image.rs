@@ -314,7 +314,7 @@ fn spoilt_layouts_are_judged_and_never_panic() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("layout.tar");
     let noise = std::cell::RefCell::new(Noise(0x9e37_79b9_7f4a_7c15));
-    for round in 0..150 {
+    for round in 0..600 {
         let part = noise.borrow_mut().next(PARTS.len() + 1);
         let golden = golden::everything(&|name, bytes| {
             if PARTS.get(part) == Some(&name) {
@@ -330,7 +330,6 @@ fn spoilt_layouts_are_judged_and_never_panic() {
             report.text(plimsoll_conformance::image::Colour::None).unwrap();
             report.to_sarif().unwrap();
             assert_eq!(report.to_json()["format"], 1, "round {round}");
-            report.results().unwrap();
         }
     }
 }
