@@ -26,8 +26,8 @@ use crate::output::{Done, each, object, text};
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     match &arguments.command {
         // The judge needs no store.
-        Command::Conformance(verb) => return conformance::run(verb),
-        Command::Validate(verb) => return judge_image::validate(verb),
+        Command::Conformance(verb) => return conformance::run(arguments.format, verb),
+        Command::Validate(verb) => return judge_image::validate(arguments.format, verb),
         _ => {}
     }
     if matches!(arguments.command, Command::Run(_)) && rustix::process::geteuid().is_root() {
@@ -47,8 +47,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Inspect(verb) => image::inspect(&context, &verb),
         Command::Unpack(verb) => image::unpack(&context, &verb),
         Command::Bundle(verb) => image::bundle(&context, &verb),
-        Command::Conformance(verb) => conformance::run(&verb),
-        Command::Validate(verb) => judge_image::validate(&verb),
+        Command::Conformance(verb) => conformance::run(arguments.format, &verb),
+        Command::Validate(verb) => judge_image::validate(arguments.format, &verb),
     }
 }
 

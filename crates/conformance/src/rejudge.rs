@@ -5,11 +5,12 @@
 
 use std::collections::BTreeSet;
 
+use crate::case::Case;
 use crate::error::{Error, Kind, Result};
 use crate::requirement::{Area, Registry};
 use crate::results::{CaseRecord, ProfileRecord, Results, RowRecord, judge_all, profiles};
-use crate::runtime;
 use crate::verdict::Verdict;
+use crate::{digest, image, runtime};
 
 /// What this suite says about the evidence of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,8 +28,14 @@ pub struct Judged {
 /// twice or an obstacle says that something holds.
 pub fn rejudge(results: &Results, registry: &Registry) -> Result<Judged> {
     check(&results.cases)?;
+    let (version, records) = (results.spec(), &results.cases);
     let rows = match results.subject.kind.as_str() {
-        "runtime" => judge_all(registry, Area::Runtime, results.spec(), &runtime::suite(), &results.cases),
+        "runtime" => judge_all(registry, Area::Runtime, version, &runtime::suite(), records),
+        "image" => judge_all(registry, Area::Image, version, &image::suite(), records),
+        "unpacker" => judge_all(registry, Area::Image, version, &image::unpacker::suite(), records),
+        "converter" => judge_all(registry, Area::Image, version, &image::converter::suite(), records),
+        "copier" => judge_all(registry, Area::Image, version, &image::copier::suite(), records),
+        "digest" => judge_all(registry, Area::Digest, version, &digest::suite(), records),
         other => return Err(unknown(other)),
     };
     let profiles = profiles(registry, &rows);
@@ -41,9 +48,18 @@ pub fn rejudge(results: &Results, registry: &Registry) -> Result<Judged> {
 /// [`Kind::Request`] where it has none.
 pub fn case_names(kind: &str) -> Result<BTreeSet<String>> {
     match kind {
-        "runtime" => Ok(runtime::suite().into_iter().map(|case| case.name).collect()),
+        "runtime" => Ok(names(runtime::suite())),
+        "image" => Ok(names(image::suite())),
+        "unpacker" => Ok(names(image::unpacker::suite())),
+        "converter" => Ok(names(image::converter::suite())),
+        "copier" => Ok(names(image::copier::suite())),
+        "digest" => Ok(names(digest::suite())),
         other => Err(unknown(other)),
     }
+}
+
+fn names<S>(suite: Vec<Case<S>>) -> BTreeSet<String> {
+    suite.into_iter().map(|case| case.name).collect()
 }
 
 fn unknown(kind: &str) -> Error {

@@ -123,9 +123,9 @@ impl Default for RunConformance {
 pub struct Validate {
     /// An image layout: a directory, or a tar archive of one.
     pub path: PathBuf,
-    /// How to show what is found.
-    #[arg(long, value_enum, default_value_t)]
-    pub format: ReportFormat,
+    /// How to show what is found: text, or what the general --format says.
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub to: Option<ReportFormat>,
     /// Judge by this version of the specification: 1.0, 1.1 or main.
     #[arg(long, value_name = "VERSION", default_value = "1.1")]
     pub spec: String,
@@ -135,10 +135,9 @@ pub struct Validate {
 }
 
 /// How findings are shown.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReportFormat {
     /// For people.
-    #[default]
     Text,
     /// For programs.
     Json,

@@ -13,10 +13,19 @@ use indicatif::{ProgressBar, ProgressStyle};
 use plimsoll_conformance::runtime::{CgroupDriver, Dialect, Request, Subject};
 use plimsoll_conformance::{Registry, Results, runtime};
 
+use crate::args::Format;
 use crate::args::conformance::{
     Conformance, ConformanceCommand, Driver, Explain, ListRequirements, RunConformance, worker_command,
 };
 use crate::output::print;
+
+/// What the general `--format` means for a verb that has forms of its own.
+pub(super) fn either<T>(general: Format, people: T, programs: T) -> T {
+    match general {
+        Format::Table => people,
+        Format::Json => programs,
+    }
+}
 
 /// The probe that was built into this program; empty in a build without one.
 const PROBE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/probe"));
@@ -24,7 +33,7 @@ const PROBE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/probe"));
 /// The exit code for a selection that is empty or makes no sense.
 const SENSELESS: u8 = 2;
 
-pub(super) fn run(verb: &Conformance) -> Result<ExitCode> {
+pub(super) fn run(format: Format, verb: &Conformance) -> Result<ExitCode> {
     match &verb.command {
         ConformanceCommand::Run(verb) => judge(verb),
         ConformanceCommand::Image(verb) => super::judge_image::image(verb),
@@ -35,9 +44,9 @@ pub(super) fn run(verb: &Conformance) -> Result<ExitCode> {
         ConformanceCommand::DigestAdapter => super::digest_adapter::answer(),
         ConformanceCommand::List(verb) => list(verb),
         ConformanceCommand::Explain(verb) => explain(verb),
-        ConformanceCommand::Report(verb) => reports::report(verb),
-        ConformanceCommand::Diff(verb) => reports::diff(verb),
-        ConformanceCommand::Matrix(verb) => reports::matrix(verb),
+        ConformanceCommand::Report(verb) => reports::report(format, verb),
+        ConformanceCommand::Diff(verb) => reports::diff(format, verb),
+        ConformanceCommand::Matrix(verb) => reports::matrix(format, verb),
         ConformanceCommand::Reproduce(verb) => reports::reproduce(verb),
         ConformanceCommand::Probe(verb) => {
             write_probe(&verb.file)?;

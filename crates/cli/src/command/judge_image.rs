@@ -12,23 +12,25 @@ use plimsoll_conformance::image::{self, Colour, Limits, Report, Strictness};
 use plimsoll_conformance::image::{converter, copier, unpacker};
 use plimsoll_conformance::{Kind, Registry, Results};
 
+use crate::args::Format;
 use crate::args::conformance::{JudgeConsumer, JudgeDigest, JudgeImage, ReportFormat, Validate};
 use crate::output::print;
 
 /// The exit code for what is no image at all.
 const UNREADABLE: u8 = 2;
 
-pub(super) fn validate(verb: &Validate) -> Result<ExitCode> {
+pub(super) fn validate(format: Format, verb: &Validate) -> Result<ExitCode> {
     let report = match image::validate(&verb.path, &verb.spec, Limits::default()) {
         Ok(report) => report,
         Err(error) => return unreadable(&error),
     };
     let strictness = if verb.strict { Strictness::Recommended } else { Strictness::Binding };
-    let text = match verb.format {
-        ReportFormat::Text => report.text(colour())?,
-        ReportFormat::Json => format!("{}\n", report.to_json()),
-        ReportFormat::Sarif => format!("{}\n", report.to_sarif()?),
-    };
+    let text =
+        match verb.to.unwrap_or(super::conformance::either(format, ReportFormat::Text, ReportFormat::Json)) {
+            ReportFormat::Text => report.text(colour())?,
+            ReportFormat::Json => format!("{}\n", report.to_json()),
+            ReportFormat::Sarif => format!("{}\n", report.to_sarif()?),
+        };
     print(&text)?;
     Ok(ExitCode::from(report.exit_code(strictness)))
 }

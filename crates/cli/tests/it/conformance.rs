@@ -157,7 +157,7 @@ fn results_are_shown_and_compared() {
         ("markdown", "# Conformance of `x`\n"),
         ("json", "{\"cases\""),
     ] {
-        let (said, code) = desk.run(&["report", "results.json", "--format", format]);
+        let (said, code) = desk.run(&["report", "results.json", "--to", format]);
         assert!(code == 0 && said.starts_with(start), "{format}: {said}");
     }
     let (said, code) = desk.run(&["diff", "results.json", "results.json"]);
@@ -168,11 +168,10 @@ fn results_are_shown_and_compared() {
     let (said, code) = desk.run(&["diff", "results.json", "other.json"]);
     assert!(code == 1 && said.contains(&format!("\nmissing: 1\n  {}", row.id)), "{said}");
     // Judged again, the row is there once more.
-    let (said, code) =
-        desk.run(&["report", "other.json", "--rejudge", "--format", "json", "-o", "again.json"]);
+    let (said, code) = desk.run(&["report", "other.json", "--rejudge", "--to", "json", "-o", "again.json"]);
     assert!(code == 0 && said.contains("\nnew: 1\n"), "{said}");
     assert_eq!(desk.run(&["diff", "results.json", "again.json"]).1, 0);
-    let (said, code) = desk.run(&["matrix", "results.json", "other.json", "--format", "markdown"]);
+    let (said, code) = desk.run(&["matrix", "results.json", "other.json", "--to", "markdown"]);
     assert!(code == 0 && said.starts_with("| requirement | level | `x x 1.0` | `x x 1.0` |\n"), "{said}");
     std::fs::write(desk.path("deep.json"), "[".repeat(1000)).unwrap();
     let (said, code) = desk.run(&["report", "deep.json"]);

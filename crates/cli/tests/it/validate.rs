@@ -45,7 +45,7 @@ fn a_layout_is_valid_until_something_is_broken() {
         serde_json::from_slice(&plimsoll(&["validate", "--format", "json", path]).stdout).unwrap();
     assert_eq!(json["findings"][0]["id"], "IMG-L04");
     let sarif: serde_json::Value =
-        serde_json::from_slice(&plimsoll(&["validate", "--format", "sarif", path]).stdout).unwrap();
+        serde_json::from_slice(&plimsoll(&["validate", "--to", "sarif", path]).stdout).unwrap();
     assert_eq!(sarif["runs"][0]["results"][0]["ruleId"], "IMG-L04");
     let output = plimsoll(&["validate", dir.path().join("none").to_str().unwrap()]);
     assert_eq!((output.status.code(), text(&output.stderr).starts_with("plimsoll: read ")), (Some(2), true));

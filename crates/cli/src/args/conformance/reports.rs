@@ -26,9 +26,9 @@ pub enum ReportFormat {
 pub struct Report {
     /// The file that `run -o` has written.
     pub results: PathBuf,
-    /// The form.
-    #[arg(long, value_enum, default_value = "html")]
-    pub format: ReportFormat,
+    /// The form: html, or what the general --format says.
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub to: Option<ReportFormat>,
     /// Judge the stored evidence again by the rules of this program, and say what changes.
     #[arg(long)]
     pub rejudge: bool,
@@ -38,10 +38,9 @@ pub struct Report {
 }
 
 /// The form of a comparison.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DiffFormat {
     /// For a terminal.
-    #[default]
     Text,
     /// For a comment on a forge.
     Markdown,
@@ -56,9 +55,9 @@ pub struct Diff {
     pub before: PathBuf,
     /// The results after.
     pub after: PathBuf,
-    /// The form.
-    #[arg(long, value_enum, default_value_t)]
-    pub format: DiffFormat,
+    /// The form: text, or what the general --format says.
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub to: Option<DiffFormat>,
 }
 
 /// The form of a table.
@@ -78,9 +77,9 @@ pub struct Matrix {
     /// Results, a column each.
     #[arg(required = true)]
     pub results: Vec<PathBuf>,
-    /// The form.
-    #[arg(long, value_enum, default_value = "html")]
-    pub format: MatrixFormat,
+    /// The form: html, or what the general --format says.
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub to: Option<MatrixFormat>,
     /// Write to this file; the default is standard output.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,

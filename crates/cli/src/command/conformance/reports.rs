@@ -14,6 +14,8 @@ use crate::args::conformance::reports::{
 };
 use crate::output::print;
 
+use super::either;
+
 /// The exit code of a comparison that has found a step back.
 const REGRESSION: u8 = 1;
 
@@ -22,7 +24,7 @@ pub(super) fn read(file: &Path) -> Result<Results> {
     Ok(Results::read(file)?)
 }
 
-pub(super) fn report(verb: &Report) -> Result<ExitCode> {
+pub(super) fn report(general: crate::args::Format, verb: &Report) -> Result<ExitCode> {
     let registry = Registry::load()?;
     let mut results = read(&verb.results)?;
     if verb.rejudge {
@@ -33,7 +35,7 @@ pub(super) fn report(verb: &Report) -> Result<ExitCode> {
         let _ = std::io::stderr().write_all(changes.as_bytes());
         results = again;
     }
-    let format = match verb.format {
+    let format = match verb.to.unwrap_or(either(general, ReportFormat::Html, ReportFormat::Json)) {
         ReportFormat::Html => Format::Html,
         ReportFormat::Junit => Format::Junit,
         ReportFormat::Tap => Format::Tap,
@@ -44,9 +46,9 @@ pub(super) fn report(verb: &Report) -> Result<ExitCode> {
     write(verb.output.as_deref(), &report::render(&results, &registry, format))
 }
 
-pub(super) fn diff(verb: &Diff) -> Result<ExitCode> {
+pub(super) fn diff(general: crate::args::Format, verb: &Diff) -> Result<ExitCode> {
     let found = diff::diff(&read(&verb.before)?, &read(&verb.after)?);
-    print(&match verb.format {
+    print(&match verb.to.unwrap_or(either(general, DiffFormat::Text, DiffFormat::Json)) {
         DiffFormat::Text => found.text(),
         DiffFormat::Markdown => found.markdown(),
         DiffFormat::Json => found.json(),
@@ -54,11 +56,11 @@ pub(super) fn diff(verb: &Diff) -> Result<ExitCode> {
     Ok(if found.is_regression() { ExitCode::from(REGRESSION) } else { ExitCode::SUCCESS })
 }
 
-pub(super) fn matrix(verb: &Matrix) -> Result<ExitCode> {
+pub(super) fn matrix(general: crate::args::Format, verb: &Matrix) -> Result<ExitCode> {
     let registry = Registry::load()?;
     let columns = verb.results.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
     let table = matrix::Matrix::new(&columns, &registry)?;
-    let text = match verb.format {
+    let text = match verb.to.unwrap_or(either(general, MatrixFormat::Html, MatrixFormat::Json)) {
         MatrixFormat::Html => table.html(),
         MatrixFormat::Markdown => table.markdown(),
         MatrixFormat::Json => table.json(),
