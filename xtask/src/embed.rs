@@ -11,6 +11,8 @@ use plimsoll_spec::image::{
 };
 use plimsoll_spec::json::{Object, to_vec};
 
+use crate::tar::{self, Kind};
+
 const OS_RELEASE: &str = "ID=plimsoll-hello\nPRETTY_NAME=\"Plimsoll's embedded image\"\n";
 
 /// Writes an OCI archive to `target` whose only layer has `program` as `/hello`.
@@ -18,12 +20,17 @@ pub(crate) fn pack(program: &Path, target: &Path) -> Result<()> {
     let program = std::fs::read(program).with_context(|| format!("read {}", program.display()))?;
     let mut layer = Vec::new();
     for directory in ["dev/", "etc/", "proc/", "sys/", "tmp/"] {
-        entry(&mut layer, directory, if directory == "tmp/" { 0o1777 } else { 0o755 }, b'5', &[]);
+        let mode = if directory == "tmp/" { 0o1777 } else { 0o755 };
+        tar::entry(&mut layer, directory, mode, Kind::Directory, &[])?;
     }
-    entry(&mut layer, "etc/os-release", 0o644, b'0', OS_RELEASE.as_bytes());
-    entry(&mut layer, "etc/passwd", 0o644, b'0', b"root:x:0:0::/:/hello\n");
-    entry(&mut layer, "hello", 0o755, b'0', &program);
-    finish(&mut layer);
+    for (name, mode, content) in [
+        ("etc/os-release", 0o644, OS_RELEASE.as_bytes()),
+        ("etc/passwd", 0o644, b"root:x:0:0::/:/hello\n"),
+        ("hello", 0o755, &program),
+    ] {
+        tar::entry(&mut layer, name, mode, Kind::File, content)?;
+    }
+    tar::finish(&mut layer)?;
     let diff_id = Digest::of(Algorithm::Sha256, &layer);
     // Without a time and a name, so that equal content gives equal bytes.
     let mut encoder = GzBuilder::new().mtime(0).write(Vec::new(), Compression::new(6));
@@ -31,15 +38,10 @@ pub(crate) fn pack(program: &Path, target: &Path) -> Result<()> {
     let layer = encoder.finish()?;
 
     let mut archive = Vec::new();
-    entry(
-        &mut archive,
-        "oci-layout",
-        0o644,
-        b'0',
-        &to_vec(&Layout { image_layout_version: "1.0.0".into(), ..Layout::default() }),
-    );
-    let layer = blob(&mut archive, media_type::LAYER_GZIP, &layer);
-    let config = blob(&mut archive, media_type::CONFIG, &to_vec(&config(diff_id)));
+    let layout = to_vec(&Layout { image_layout_version: "1.0.0".into(), ..Layout::default() });
+    tar::entry(&mut archive, "oci-layout", 0o644, Kind::File, &layout)?;
+    let layer = blob(&mut archive, media_type::LAYER_GZIP, &layer)?;
+    let config = blob(&mut archive, media_type::CONFIG, &to_vec(&config(diff_id)))?;
     let manifest = Manifest {
         schema_version: 2,
         media_type: Some(media_type::MANIFEST.into()),
@@ -50,7 +52,7 @@ pub(crate) fn pack(program: &Path, target: &Path) -> Result<()> {
         annotations: Default::default(),
         extra: Object::new(),
     };
-    let mut manifest = blob(&mut archive, media_type::MANIFEST, &to_vec(&manifest));
+    let mut manifest = blob(&mut archive, media_type::MANIFEST, &to_vec(&manifest))?;
     manifest.annotations.insert("org.opencontainers.image.ref.name".into(), "embedded".into());
     manifest.platform =
         Some(Platform { architecture: architecture().into(), os: "linux".into(), ..Platform::default() });
@@ -60,8 +62,8 @@ pub(crate) fn pack(program: &Path, target: &Path) -> Result<()> {
         manifests: vec![manifest],
         ..Index::default()
     };
-    entry(&mut archive, "index.json", 0o644, b'0', &to_vec(&index));
-    finish(&mut archive);
+    tar::entry(&mut archive, "index.json", 0o644, Kind::File, &to_vec(&index))?;
+    tar::finish(&mut archive)?;
     std::fs::write(target, archive).with_context(|| format!("write {}", target.display()))
 }
 
@@ -89,10 +91,10 @@ fn config(diff_id: Digest) -> ImageConfig {
     }
 }
 
-fn blob(archive: &mut Vec<u8>, media_type: &str, content: &[u8]) -> Descriptor {
+fn blob(archive: &mut Vec<u8>, media_type: &str, content: &[u8]) -> Result<Descriptor> {
     let digest = Digest::of(Algorithm::Sha256, content);
-    entry(archive, &format!("blobs/sha256/{}", digest.encoded()), 0o644, b'0', content);
-    Descriptor {
+    tar::entry(archive, &format!("blobs/sha256/{}", digest.encoded()), 0o644, Kind::File, content)?;
+    Ok(Descriptor {
         media_type: media_type.into(),
         digest,
         size: content.len() as u64,
@@ -102,29 +104,5 @@ fn blob(archive: &mut Vec<u8>, media_type: &str, content: &[u8]) -> Descriptor {
         artifact_type: None,
         platform: None,
         extra: Object::new(),
-    }
-}
-
-/// Appends one entry in the ustar form, of root and of the year 1970.
-fn entry(archive: &mut Vec<u8>, name: &str, mode: u32, kind: u8, content: &[u8]) {
-    let mut header = [0u8; 512];
-    let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
-    put(0, name);
-    put(100, &format!("{mode:07o}"));
-    put(108, "0000000");
-    put(116, "0000000");
-    put(124, &format!("{:011o}", content.len()));
-    put(136, "00000000000");
-    put(148, "        ");
-    put(257, "ustar\x0000");
-    header[156] = kind;
-    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    archive.extend(header);
-    archive.extend(content);
-    archive.resize(archive.len().next_multiple_of(512), 0);
-}
-
-fn finish(archive: &mut Vec<u8>) {
-    archive.resize(archive.len() + 1024, 0);
+    })
 }

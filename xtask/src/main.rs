@@ -9,7 +9,9 @@ mod embed;
 mod install;
 mod setup;
 mod shell;
+mod tar;
 mod tidy;
+mod vm;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -39,6 +41,8 @@ enum Verb {
     Install(install::Options),
     /// Measure beside peers.
     Bench(bench::Options),
+    /// Boot a Debian with systemd and cgroup v2, and run tests, the judge or a command inside.
+    Vm(Box<vm::Options>),
 }
 
 fn main() -> Result<()> {
@@ -51,5 +55,6 @@ fn main() -> Result<()> {
         Verb::Setup => setup::run(),
         Verb::Install(options) => install::run(&options),
         Verb::Bench(options) => bench::run(&options),
+        Verb::Vm(options) => vm::run(&options),
     }
 }

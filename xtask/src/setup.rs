@@ -1,4 +1,5 @@
-//! What a fresh Debian machine lacks: the programs that tests compare with and take their images from.
+//! What a fresh Debian machine lacks: the programs that tests compare with and take their images from,
+//! and the emulators of `vm`.
 
 use std::process::Command;
 
@@ -7,24 +8,27 @@ use anyhow::{Result, bail};
 use crate::shell::{find_program, must};
 
 /// Packages of Debian 12.
-const PACKAGES: [&str; 17] = [
+const PACKAGES: [&str; 20] = [
     "buildah",
     "busybox-static",
     "conmon",
     "containerd",
     "crun",
     "debootstrap",
+    "e2fsprogs",
     "gcc",
     "jq",
     "libseccomp-dev",
     "podman",
     "procps",
     "python3",
+    "qemu-system-x86",
     "runc",
     "skopeo",
     "strace",
     "uidmap",
     "umoci",
+    "user-mode-linux",
 ];
 
 /// Installs them, where this is Debian and the user is root.

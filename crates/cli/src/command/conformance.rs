@@ -55,6 +55,7 @@ fn judge(verb: &RunConformance) -> Result<ExitCode> {
         probe,
         worker: worker_command(std::env::current_exe().context("find this program")?.into()),
         patience: Duration::from_secs(verb.patience),
+        operation_patience: Duration::from_secs(verb.operation_patience),
     };
     let bar = progress_bar();
     let mut show = |done: usize, total: usize, name: &str| {
