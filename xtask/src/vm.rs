@@ -17,7 +17,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use crate::compile;
-use crate::shell::{must, root};
+use crate::shell::{output, root};
 use disk::Disk;
 use machine::{Carrier, Outcome};
 use payload::{Payload, quote};
@@ -165,7 +165,7 @@ impl Lane {
         outcome.results.rewind()?;
         let mut tar = Command::new("tar");
         tar.args(["-x", "--no-same-owner", "--exclude=./status", "-C"]).arg(&self.results).arg("-f").arg("-");
-        must(tar.stdin(outcome.results.try_clone()?)).context("unpack the results")?;
+        output(tar.stdin(outcome.results.try_clone()?)).context("unpack the results")?;
         Ok(outcome)
     }
 

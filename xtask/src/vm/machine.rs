@@ -129,7 +129,7 @@ impl Running {
     fn listen(&mut self, boot: Instant, limit: Duration, say: &mut dyn FnMut(&str)) -> Result<Instant> {
         let stdout = self.child.stdout.take().context("listen to the machine")?;
         let mut channel = BufReader::new(Channel { stdout, end: boot });
-        let mut ready = None;
+        let (mut ready, mut done) = (None, false);
         loop {
             let mut line = Vec::new();
             match channel.read_until(b'\n', &mut line) {
@@ -149,8 +149,13 @@ impl Running {
                     ready = Some(Instant::now());
                     channel.get_mut().end = Instant::now() + limit;
                 }
-                DONE => channel.get_mut().end = Instant::now() + SWITCH_OFF,
-                line => say(line),
+                DONE => {
+                    done = true;
+                    channel.get_mut().end = Instant::now() + SWITCH_OFF;
+                }
+                // What it says while it switches off is its own affair.
+                line if !done => say(line),
+                _ => {}
             }
         }
     }

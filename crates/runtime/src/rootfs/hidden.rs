@@ -1,6 +1,6 @@
 //! Masked and read-only paths.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use plimsoll_sys::mount::{Attributes, Change, set_attributes};
 use rustix::fs::CWD;
@@ -36,26 +36,24 @@ pub(crate) fn masked(init: &mut Init<'_>) -> Outcome {
             Err(Errno::NOENT | Errno::NOTDIR) => continue,
             other => other.entry(i)?,
         };
-        let cover = match path::is_directory(&target).entry(i)? {
-            true => shared(&mut empty, empty_directory),
-            false => shared(&mut null, null_device),
-        };
-        mount::attach(cover.entry(i)?.as_fd(), target.as_fd()).entry(i)?;
+        match path::is_directory(&target).entry(i)? {
+            true => cover(&mut empty, empty_directory, target.as_fd()).entry(i)?,
+            false => cover(&mut null, null_device, target.as_fd()).entry(i)?,
+        }
     }
     Ok(())
 }
 
-/// The next cover: the first is made, all others are copies of its mount.
-fn shared(first: &mut Option<OwnedFd>, make: fn() -> Result<OwnedFd>) -> Result<OwnedFd> {
-    match first {
-        Some(cover) => mount::clone(cover.as_fd(), c"", false),
-        None => {
-            let cover = make()?;
-            let copy = mount::clone(cover.as_fd(), c"", false);
-            *first = Some(cover);
-            copy
-        }
+/// Covers `target`: the first time by what `make` gives, then by copies of that mount. Those are taken once it is
+/// attached, because kernels before 6.15 copy no mount that is in no namespace.
+fn cover(first: &mut Option<OwnedFd>, make: fn() -> Result<OwnedFd>, target: BorrowedFd<'_>) -> Result<()> {
+    if let Some(first) = first {
+        return mount::attach(mount::clone(first.as_fd(), c"", false)?.as_fd(), target);
     }
+    let made = make()?;
+    mount::attach(made.as_fd(), target)?;
+    *first = Some(made);
+    Ok(())
 }
 
 fn empty_directory() -> Result<OwnedFd> {

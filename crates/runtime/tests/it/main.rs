@@ -2,6 +2,7 @@
 //! before and after.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod cgroup2;
 mod exec;
 mod faults;
 mod hooks;
