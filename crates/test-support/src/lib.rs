@@ -4,7 +4,7 @@
 mod bundle;
 mod host;
 
-pub use bundle::Bundle;
+pub use bundle::{Bundle, output};
 use host::have_cgroup2;
 pub use host::{Host, have_controller};
 
@@ -17,6 +17,8 @@ pub enum Need {
     Program(&'static str),
     /// The capability of this number and name among the effective ones.
     Capability(u32, &'static str),
+    /// Namespaces of this kind, as `/proc/self/ns` calls them.
+    Namespace(&'static str),
     /// Cgroup v2 alone, with this controller.
     Cgroup2(&'static str),
 }
@@ -28,6 +30,9 @@ pub fn have(needs: &[Need]) -> bool {
         Need::Root if !rustix::process::geteuid().is_root() => Some("needs root".to_owned()),
         Need::Program(name) if find_program(name).is_none() => Some(format!("{name} is not on PATH")),
         Need::Capability(number, name) if !has_capability(*number) => Some(format!("needs {name}")),
+        Need::Namespace(kind) if !std::path::Path::new("/proc/self/ns").join(kind).exists() => {
+            Some(format!("this kernel has no {kind} namespaces"))
+        }
         Need::Cgroup2(controller) if !have_cgroup2(controller) => {
             Some(format!("needs cgroup v2 with {controller}; `cargo xtask vm test` has it"))
         }

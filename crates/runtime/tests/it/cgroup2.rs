@@ -2,7 +2,6 @@
 //! and for an ordinary user to whom a cgroup is delegated.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -57,7 +56,7 @@ fn no_swap_and_no_limit_are_asked_for() {
 #[test]
 fn processors_are_shared_as_asked_for() {
     let resources = json!({"cpu": {"shares": 2048, "quota": 50000, "period": 200_000, "burst": 10000}});
-    let files = [("cpu.weight", "170"), ("cpu.max", "50000 200000"), ("cpu.max.burst", "10000")];
+    let files = [("cpu.weight", "174"), ("cpu.max", "50000 200000"), ("cpu.max.burst", "10000")];
     holds("cpu2", "cpu", resources, &files);
     holds("cpuidle", "cpu", json!({"cpu": {"idle": 1}}), &[("cpu.idle", "1")]);
     holds("cpuquota", "cpu", json!({"cpu": {"quota": -1}}), &[("cpu.max", "max 100000")]);
@@ -225,8 +224,8 @@ impl Delegated {
         let dir = command.get_current_dir().unwrap().to_owned();
         command = std::process::Command::new("sh");
         command.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(own.join("cgroup.procs"));
-        command.arg(inner.get_program()).args(inner.get_args()).current_dir(dir).process_group(0);
-        command.output().unwrap()
+        command.arg(inner.get_program()).args(inner.get_args()).current_dir(dir);
+        plimsoll_test_support::output(&mut command)
     }
 }
 
