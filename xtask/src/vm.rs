@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::compile;
 use crate::shell::{output, root};
 use disk::Disk;
-use machine::{Carrier, Outcome};
+use machine::{Carrier, NotBooted, Outcome};
 use payload::{Payload, quote};
 
 /// `vm`.
@@ -39,7 +39,7 @@ pub(crate) struct Options {
     /// Use QEMU, with KVM where a machine boots by it.
     #[arg(long, global = true)]
     qemu: bool,
-    /// Keep the results here instead of in target/vm/results.
+    /// Put the results here instead of in target/vm/results.
     #[arg(long, value_name = "DIR", global = true)]
     keep: Option<PathBuf>,
     /// End the machine after so many seconds.
@@ -119,6 +119,9 @@ fn as_user(words: &str) -> String {
     )
 }
 
+/// Lies beside a disk that KVM did not boot here.
+const NO_KVM: &str = "kvm-does-not-boot";
+
 /// A disk, and what carries the machines that read it.
 struct Lane {
     disk: Disk,
@@ -130,9 +133,10 @@ struct Lane {
 impl Lane {
     /// The first of `wanted` that boots is used, within what the options allow.
     fn new(options: &Options, wanted: &[Carrier]) -> Result<Lane> {
+        let disk = Disk::ready()?;
         let allowed = |carrier: &&Carrier| match carrier {
             Carrier::Uml => !options.qemu,
-            Carrier::Kvm => !options.uml && Path::new("/dev/kvm").exists(),
+            Carrier::Kvm => !options.uml && Path::new("/dev/kvm").exists() && !disk.file(NO_KVM).exists(),
             Carrier::Tcg => !options.uml,
         };
         let allowed: Vec<Carrier> = wanted.iter().filter(allowed).copied().collect();
@@ -155,10 +159,22 @@ impl Lane {
         Payload::new(&disk::place()?)
     }
 
-    /// Runs `payload` and unpacks its results.
+    /// Runs `payload` and unpacks its results. A carrier that does not boot makes way for the next.
     fn run(&mut self, payload: &File, say: &mut dyn FnMut(&str)) -> Result<Outcome> {
-        let carrier = self.carrier()?;
-        let mut outcome = machine::run(carrier, &self.disk, payload, self.limit, say)?;
+        let (carrier, mut outcome) = loop {
+            let carrier =
+                self.carriers.first().copied().context("there is no emulator to carry a machine")?;
+            match machine::run(carrier, &self.disk, payload, self.limit, say) {
+                Err(error) if error.is::<NotBooted>() && self.carriers.len() > 1 => {
+                    eprintln!("{carrier:?}: {error:#}; the next is tried");
+                    if carrier == Carrier::Kvm {
+                        std::fs::write(self.disk.file(NO_KVM), "")?;
+                    }
+                    self.carriers.remove(0);
+                }
+                other => break (carrier, other?),
+            }
+        };
         let (ready, all) = outcome.seconds;
         eprintln!("{carrier:?}: ready after {ready:.0} s, over after {all:.0} s");
         std::fs::create_dir_all(&self.results).with_context(|| format!("make {}", self.results.display()))?;
@@ -167,29 +183,6 @@ impl Lane {
         tar.args(["-x", "--no-same-owner", "--exclude=./status", "-C"]).arg(&self.results).arg("-f").arg("-");
         output(tar.stdin(outcome.results.try_clone()?)).context("unpack the results")?;
         Ok(outcome)
-    }
-
-    /// The first that boots. Software always does; whether KVM does is tried once for each disk.
-    fn carrier(&mut self) -> Result<Carrier> {
-        while let [Carrier::Kvm, rest @ ..] = &self.carriers[..]
-            && !rest.is_empty()
-            && !self.kvm_boots()?
-        {
-            self.carriers.remove(0);
-        }
-        self.carriers.first().copied().context("there is no emulator to carry a machine")
-    }
-
-    fn kvm_boots(&self) -> Result<bool> {
-        let known = self.disk.file("kvm");
-        if let Ok(text) = std::fs::read_to_string(&known) {
-            return Ok(text.trim() == "boots");
-        }
-        let payload = self.payload()?.finish("true")?;
-        let tried = machine::run(Carrier::Kvm, &self.disk, &payload, self.limit, &mut |_| {});
-        let boots = tried.is_ok_and(|outcome| outcome.code == 0);
-        std::fs::write(known, if boots { "boots" } else { "does not boot" })?;
-        Ok(boots)
     }
 }
 

@@ -155,7 +155,7 @@ fn one(options: &Options, subject: &Subject, way: Way, selection: &[String]) -> 
     if way.driver() == "systemd" {
         let program = quote(&[&subject.place]);
         return format!(
-            "if {program} --help 2>&1 | grep -q -e --systemd-cgroup; then {run} else echo 'skipped: {title}: it has no --systemd-cgroup'; fi\n"
+            "if {program} --help 2>&1 | grep -e --systemd-cgroup | grep -qv 'not supported'; then {run} else echo 'skipped: {title}: it has no --systemd-cgroup'; fi\n"
         );
     }
     run

@@ -55,6 +55,18 @@ impl Carrier {
     }
 }
 
+/// The machine did not get to the point where it runs anything: it ended before, or took too long.
+#[derive(Debug)]
+pub(crate) struct NotBooted;
+
+impl std::fmt::Display for NotBooted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the machine did not boot")
+    }
+}
+
+impl std::error::Error for NotBooted {}
+
 /// What a machine has left.
 pub(crate) struct Outcome {
     /// The exit code of the script.
@@ -68,7 +80,7 @@ pub(crate) struct Outcome {
 /// Starts a machine that runs what is in `payload` for at most `limit`; `say` gets its lines.
 ///
 /// # Errors
-/// Where it does not boot, takes too long or ends without results, with the last lines of its console.
+/// [`NotBooted`]; where it takes too long or ends without results. The last lines of its console are printed then.
 pub(crate) fn run(
     carrier: Carrier,
     disk: &Disk,
@@ -84,10 +96,10 @@ pub(crate) fn run(
     let mut child = Running::start(carrier, disk, payload, &results, &console)?;
     let told = child.listen(start + carrier.boot(), limit, say);
     child.end();
-    let ready = told.map_err(|e| e.context(tail(&mut console)))?;
+    let ready = told.inspect_err(|_| eprintln!("{}", tail(&mut console)))?;
     let seconds = (ready.duration_since(start).as_secs_f64(), start.elapsed().as_secs_f64());
     results.rewind()?;
-    let code = status(&results).with_context(|| tail(&mut console))?;
+    let code = status(&results).inspect_err(|_| eprintln!("{}", tail(&mut console)))?;
     Ok(Outcome { code, results, seconds })
 }
 
@@ -133,10 +145,10 @@ impl Running {
         loop {
             let mut line = Vec::new();
             match channel.read_until(b'\n', &mut line) {
-                Ok(0) => return ready.context("the machine did not boot"),
+                Ok(0) => return Ok(ready.ok_or(NotBooted)?),
                 Ok(_) => {}
                 Err(e) if e.kind() == std::io::ErrorKind::TimedOut && ready.is_none() => {
-                    bail!("the machine did not boot in time")
+                    return Err(NotBooted.into());
                 }
                 Err(e) if e.kind() == std::io::ErrorKind::TimedOut => {
                     bail!("the machine took longer than {} s", limit.as_secs())
