@@ -11,37 +11,32 @@ use plimsoll_spec::image::{
 };
 use plimsoll_spec::json::{Object, to_vec};
 
-use crate::tar::{self, Kind};
+use crate::tar::Archive;
 
 const OS_RELEASE: &str = "ID=plimsoll-hello\nPRETTY_NAME=\"Plimsoll's embedded image\"\n";
 
 /// Writes an OCI archive to `target` whose only layer has `program` as `/hello`.
 pub(crate) fn pack(program: &Path, target: &Path) -> Result<()> {
     let program = std::fs::read(program).with_context(|| format!("read {}", program.display()))?;
-    let mut layer = Vec::new();
+    let mut layer = Archive::default();
     for directory in ["dev/", "etc/", "proc/", "sys/", "tmp/"] {
-        let mode = if directory == "tmp/" { 0o1777 } else { 0o755 };
-        tar::entry(&mut layer, directory, mode, Kind::Directory, &[])?;
+        layer.directory(directory, if directory == "tmp/" { 0o1777 } else { 0o755 });
     }
-    for (name, mode, content) in [
-        ("etc/os-release", 0o644, OS_RELEASE.as_bytes()),
-        ("etc/passwd", 0o644, b"root:x:0:0::/:/hello\n"),
-        ("hello", 0o755, &program),
-    ] {
-        tar::entry(&mut layer, name, mode, Kind::File, content)?;
-    }
-    tar::finish(&mut layer)?;
+    layer.file("etc/os-release", 0o644, OS_RELEASE.as_bytes());
+    layer.file("etc/passwd", 0o644, b"root:x:0:0::/:/hello\n");
+    layer.file("hello", 0o755, &program);
+    let layer = layer.finish();
     let diff_id = Digest::of(Algorithm::Sha256, &layer);
     // Without a time and a name, so that equal content gives equal bytes.
     let mut encoder = GzBuilder::new().mtime(0).write(Vec::new(), Compression::new(6));
     encoder.write_all(&layer)?;
     let layer = encoder.finish()?;
 
-    let mut archive = Vec::new();
-    let layout = to_vec(&Layout { image_layout_version: "1.0.0".into(), ..Layout::default() });
-    tar::entry(&mut archive, "oci-layout", 0o644, Kind::File, &layout)?;
-    let layer = blob(&mut archive, media_type::LAYER_GZIP, &layer)?;
-    let config = blob(&mut archive, media_type::CONFIG, &to_vec(&config(diff_id)))?;
+    let mut archive = Archive::default();
+    let layout = Layout { image_layout_version: "1.0.0".into(), ..Layout::default() };
+    archive.file("oci-layout", 0o644, &to_vec(&layout));
+    let layer = blob(&mut archive, media_type::LAYER_GZIP, &layer);
+    let config = blob(&mut archive, media_type::CONFIG, &to_vec(&config(diff_id)));
     let manifest = Manifest {
         schema_version: 2,
         media_type: Some(media_type::MANIFEST.into()),
@@ -52,7 +47,7 @@ pub(crate) fn pack(program: &Path, target: &Path) -> Result<()> {
         annotations: Default::default(),
         extra: Object::new(),
     };
-    let mut manifest = blob(&mut archive, media_type::MANIFEST, &to_vec(&manifest))?;
+    let mut manifest = blob(&mut archive, media_type::MANIFEST, &to_vec(&manifest));
     manifest.annotations.insert("org.opencontainers.image.ref.name".into(), "embedded".into());
     manifest.platform =
         Some(Platform { architecture: architecture().into(), os: "linux".into(), ..Platform::default() });
@@ -62,13 +57,12 @@ pub(crate) fn pack(program: &Path, target: &Path) -> Result<()> {
         manifests: vec![manifest],
         ..Index::default()
     };
-    tar::entry(&mut archive, "index.json", 0o644, Kind::File, &to_vec(&index))?;
-    tar::finish(&mut archive)?;
-    std::fs::write(target, archive).with_context(|| format!("write {}", target.display()))
+    archive.file("index.json", 0o644, &to_vec(&index));
+    std::fs::write(target, archive.finish()).with_context(|| format!("write {}", target.display()))
 }
 
 /// Go's name of this machine's architecture.
-fn architecture() -> &'static str {
+pub(crate) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -91,10 +85,10 @@ fn config(diff_id: Digest) -> ImageConfig {
     }
 }
 
-fn blob(archive: &mut Vec<u8>, media_type: &str, content: &[u8]) -> Result<Descriptor> {
+fn blob(archive: &mut Archive, media_type: &str, content: &[u8]) -> Descriptor {
     let digest = Digest::of(Algorithm::Sha256, content);
-    tar::entry(archive, &format!("blobs/sha256/{}", digest.encoded()), 0o644, Kind::File, content)?;
-    Ok(Descriptor {
+    archive.file(&format!("blobs/sha256/{}", digest.encoded()), 0o644, content);
+    Descriptor {
         media_type: media_type.into(),
         digest,
         size: content.len() as u64,
@@ -104,5 +98,5 @@ fn blob(archive: &mut Vec<u8>, media_type: &str, content: &[u8]) -> Result<Descr
         artifact_type: None,
         platform: None,
         extra: Object::new(),
-    })
+    }
 }

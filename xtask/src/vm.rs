@@ -88,7 +88,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 fn command(options: &Options) -> Result<()> {
     let mut lane = Lane::new(options, &[Carrier::Kvm, Carrier::Tcg, Carrier::Uml])?;
-    let payload = binaries(&lane)?;
+    let payload = binaries()?;
     let words = quote(&options.command);
     let script = if options.user { as_user(&words) } else { words };
     let outcome = lane.run(&payload.finish(&script)?, &mut |line| println!("{line}"))?;
@@ -99,9 +99,9 @@ fn command(options: &Options) -> Result<()> {
 }
 
 /// A payload with the release binaries on the machine's PATH.
-fn binaries(lane: &Lane) -> Result<Payload> {
+fn binaries() -> Result<Payload> {
     let built = compile::release()?;
-    let mut payload = lane.payload()?;
+    let mut payload = Payload::default();
     for name in ["plimsoll", "plimsoll-runtime", "plimsoll-probe"] {
         payload.program(&built.binary(name), &format!("/usr/local/bin/{name}"))?;
     }
@@ -153,10 +153,6 @@ impl Lane {
             None => disk::place()?.join("results"),
         };
         Ok(Lane { disk: Disk::ready()?, carriers: there, limit: Duration::from_secs(options.limit), results })
-    }
-
-    fn payload(&self) -> Result<Payload> {
-        Payload::new(&disk::place()?)
     }
 
     /// Runs `payload` and unpacks its results. A carrier that does not boot makes way for the next.

@@ -76,7 +76,7 @@ struct Subject {
 
 pub(super) fn run(machine: &Machine, options: &Options) -> Result<()> {
     let mut lane = Lane::new(machine, &[Carrier::Kvm, Carrier::Tcg, Carrier::Uml])?;
-    let mut payload = binaries(&lane)?;
+    let mut payload = binaries()?;
     let mut subjects = Vec::new();
     let named: Vec<String> = match options.runtimes.is_empty() {
         true => RUNTIMES.map(str::to_owned).into(),

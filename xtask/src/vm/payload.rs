@@ -1,50 +1,41 @@
 //! What goes into the machine: files at their places and the script that is run, as one tar archive.
 
 use std::fs::File;
-use std::io::{BufWriter, Seek as _, Write as _};
+use std::io::{Seek as _, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::tar::{self, Kind};
+use super::disk;
+use crate::tar::Archive;
 
-/// What goes in. It lies in a file without a name, so nothing is left of it however this program ends.
+/// What goes in.
+#[derive(Default)]
 pub(crate) struct Payload {
-    archive: BufWriter<File>,
+    archive: Archive,
 }
 
 impl Payload {
-    /// An empty payload, kept in the file system of `scratch`.
-    pub(crate) fn new(scratch: &Path) -> Result<Payload> {
-        let file = tempfile::tempfile_in(scratch).context("make a file for the machine")?;
-        Ok(Payload { archive: BufWriter::new(file) })
-    }
-
     /// Puts the host's file `path` at the absolute path `place`, for everybody to execute.
     pub(crate) fn program(&mut self, path: &Path, place: &str) -> Result<()> {
         let content = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
-        self.put(place, 0o755, Kind::File, &content)
+        self.archive.file(place.trim_start_matches('/'), 0o755, &content);
+        Ok(())
     }
 
     /// Makes the folder `place`.
-    pub(crate) fn folder(&mut self, place: &str) -> Result<()> {
-        self.put(place, 0o755, Kind::Directory, &[])
+    pub(crate) fn folder(&mut self, place: &str) {
+        self.archive.directory(&format!("{}/", place.trim_matches('/')), 0o755);
     }
 
     /// The archive with `script`, which `sh` runs inside as root; its exit code is that of the machine, and what
-    /// it puts into `/vm/out` comes back.
+    /// it puts into `/vm/out` comes back. The file has no name, so nothing is left of it however this program ends.
     pub(crate) fn finish(mut self, script: &str) -> Result<File> {
-        self.put("/vm/run", 0o644, Kind::File, script.as_bytes())?;
-        tar::finish(&mut self.archive)?;
-        self.archive.flush()?;
-        let mut file = self.archive.into_inner().context("write the machine's archive")?;
+        self.archive.file("vm/run", 0o644, script.as_bytes());
+        let mut file = tempfile::tempfile_in(disk::place()?).context("make a file for the machine")?;
+        file.write_all(&self.archive.finish()).context("write the machine's archive")?;
         file.rewind()?;
         Ok(file)
-    }
-
-    fn put(&mut self, place: &str, mode: u32, kind: Kind, content: &[u8]) -> Result<()> {
-        let name = place.trim_start_matches('/');
-        tar::entry(&mut self.archive, name, mode, kind, content).context("write the machine's archive")
     }
 }
 

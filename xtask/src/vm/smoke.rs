@@ -52,7 +52,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
             return Ok(());
         }
     };
-    let payload = binaries(&lane)?.finish(SCRIPT)?;
+    let payload = binaries()?.finish(SCRIPT)?;
     match lane.run(&payload, &mut |line| println!("{line}"))?.code {
         0 => Ok(()),
         code => bail!("the smoke run in the machine has failed with {code}"),

@@ -1,6 +1,6 @@
 //! Masked and read-only paths.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use plimsoll_sys::mount::{Attributes, Change, set_attributes};
 use rustix::fs::CWD;
@@ -36,24 +36,27 @@ pub(crate) fn masked(init: &mut Init<'_>) -> Outcome {
             Err(Errno::NOENT | Errno::NOTDIR) => continue,
             other => other.entry(i)?,
         };
-        match path::is_directory(&target).entry(i)? {
-            true => cover(&mut empty, empty_directory, target.as_fd()).entry(i)?,
-            false => cover(&mut null, null_device, target.as_fd()).entry(i)?,
-        }
+        let covered = match path::is_directory(&target).entry(i)? {
+            true => cover(&mut empty, empty_directory, &target),
+            false => cover(&mut null, null_device, &target),
+        };
+        covered.entry(i)?;
     }
     Ok(())
 }
 
-/// Covers `target`: the first time by what `make` gives, then by copies of that mount. Those are taken once it is
-/// attached, because kernels before 6.15 copy no mount that is in no namespace.
-fn cover(first: &mut Option<OwnedFd>, make: fn() -> Result<OwnedFd>, target: BorrowedFd<'_>) -> Result<()> {
-    if let Some(first) = first {
-        return mount::attach(mount::clone(first.as_fd(), c"", false)?.as_fd(), target);
+/// Covers `target`: the first cover is made, all others are copies of its mount. It is copied where it is attached,
+/// because kernels before 6.15 copy no mount that is detached.
+fn cover(first: &mut Option<OwnedFd>, make: fn() -> Result<OwnedFd>, target: &OwnedFd) -> Result<()> {
+    match first {
+        Some(attached) => mount::attach(mount::clone(attached.as_fd(), c"", false)?.as_fd(), target.as_fd()),
+        None => {
+            let made = make()?;
+            mount::attach(made.as_fd(), target.as_fd())?;
+            *first = Some(made);
+            Ok(())
+        }
     }
-    let made = make()?;
-    mount::attach(made.as_fd(), target)?;
-    *first = Some(made);
-    Ok(())
 }
 
 fn empty_directory() -> Result<OwnedFd> {
