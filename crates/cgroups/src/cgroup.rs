@@ -16,6 +16,10 @@ use crate::{devices, limits};
 /// Longest control file that is read; a cgroup of the largest pid_max fits.
 const READ_MAX: usize = 32 << 20;
 
+/// The kernel's list of files that whoever a cgroup is delegated to has to own, and what it was before there was one.
+const DELEGATE: &str = "/sys/kernel/cgroup/delegate";
+const DELEGATE_OLD: &str = "cgroup.procs\ncgroup.subtree_control\ncgroup.threads\n";
+
 /// A container's cgroup, one directory per hierarchy.
 #[derive(Debug)]
 pub struct Cgroup {
@@ -129,6 +133,27 @@ impl Cgroup {
                 .ok_or_else(|| Error::new(Kind::Unsupported, "linux.resources.devices: no cgroup"))?;
             let program = plimsoll_sys::bpf::load_device_program(&program).map_err(kernel)?;
             plimsoll_sys::bpf::attach_device_program(dir.fd.as_fd(), &program).map_err(kernel)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the cgroup away, so that `owner`, an id of the host, may make others below it and move processes there:
+    /// the directory and the files that the kernel lists for that. Nothing on v1, where that is not safe.
+    ///
+    /// # References
+    /// - [Cgroup ownership](https://github.com/opencontainers/runtime-spec/blob/v1.3.0/config-linux.md#cgroup-ownership)
+    pub fn give_to(&self, owner: u32) -> Result<(), Error> {
+        let (Some(fd), [dir]) = (self.v2_fd(), &self.dirs[..]) else { return Ok(()) };
+        let list = std::fs::read_to_string(DELEGATE).unwrap_or_else(|_| DELEGATE_OLD.to_owned());
+        let owner = Some(rustix::fs::Uid::from_raw(owner));
+        for file in list.lines().filter(|file| !file.contains('/')).chain(["."]) {
+            match rustix::fs::chownat(fd, file, owner, None, AtFlags::SYMLINK_NOFOLLOW) {
+                // The list is for every kind of cgroup.
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(e) => {
+                    return Err(Error::kernel(format!("give {}/{file} away", dir.path.display()), e));
+                }
+            }
         }
         Ok(())
     }

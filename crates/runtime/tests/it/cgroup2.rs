@@ -189,6 +189,39 @@ fn what_the_host_may_raise_is_raised() {
     assert_eq!(words, ["-500", "Max", "processes", "4000000", "5000000", "processes"]);
 }
 
+/// The owner on the host of a container's cgroup, whose user namespace begins at [`USER`] and which sees its cgroups
+/// with `option`; then of the file that takes processes in, and of one that is not for containers.
+fn owners(name: &str, option: &str) -> Option<[u32; 3]> {
+    use std::os::unix::fs::MetadataExt as _;
+    if !have(&[Need::Cgroup2("memory")]) {
+        return None;
+    }
+    let mut sandbox = Sandbox::new(name, "true")?;
+    let linux = &mut sandbox.bundle.config["linux"];
+    let map = json!([{"containerID": 0, "hostID": USER, "size": 1000}]);
+    linux["uidMappings"] = map.clone();
+    linux["gidMappings"] = map;
+    let namespaces = linux["namespaces"].as_array_mut().unwrap();
+    namespaces.retain(|namespace| namespace["type"] != "cgroup");
+    namespaces.extend([json!({"type": "user"}), json!({"type": "cgroup"})]);
+    let mounts = sandbox.bundle.config["mounts"].as_array_mut().unwrap();
+    mounts.retain(|mount| mount["destination"] != "/sys/fs/cgroup");
+    mounts.push(
+        json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": [option]}),
+    );
+    sandbox.must(&["create", "ID"]);
+    let cgroup = Path::new(ROOT).join(&sandbox.id);
+    let files = ["", "cgroup.procs", "cgroup.freeze"];
+    Some(files.map(|file| std::fs::metadata(cgroup.join(file)).unwrap().uid()))
+}
+
+#[test]
+fn a_container_that_may_write_its_cgroup_owns_it() {
+    let Some(writable) = owners("owned", "rw") else { return };
+    assert_eq!(writable, [USER, USER, 0]);
+    assert_eq!(owners("notowned", "ro"), Some([0; 3]));
+}
+
 /// A cgroup that belongs to [`USER`], with the controllers `memory` and `pids` to hand on.
 struct Delegated(PathBuf);
 
