@@ -51,11 +51,27 @@ pub(crate) fn runtime() -> Result<PathBuf> {
     Ok(root().join("target").join(&target).join("release/plimsoll-runtime"))
 }
 
+/// `cargo VERB` for static programs, as they run on any Linux of this architecture.
+pub(crate) fn static_command(verb: &str) -> Result<std::process::Command> {
+    Ok(static_cargo(verb, &host()?))
+}
+
+/// Where [`static_command`] puts what it builds, without the profile.
+pub(crate) fn static_dir() -> Result<PathBuf> {
+    Ok(root().join("target").join(host()?))
+}
+
 fn static_build(target: &str) -> std::process::Command {
+    let mut command = static_cargo("build", target);
+    command.arg("--release");
+    command
+}
+
+fn static_cargo(verb: &str, target: &str) -> std::process::Command {
     // The target is named, else the flags would reach build scripts and procedural macros, which cannot be static.
     let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_"));
     let mut command = cargo();
-    command.args(["build", "--release", "--target", target]);
+    command.args([verb, "--target", target]);
     command.env(variable, "-C target-feature=+crt-static -C relocation-model=static");
     command
 }

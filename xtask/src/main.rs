@@ -12,6 +12,7 @@ mod setup;
 mod shell;
 mod tar;
 mod tidy;
+mod vm;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -43,6 +44,8 @@ enum Verb {
     Engines(engines::Options),
     /// Measure beside peers.
     Bench(bench::Options),
+    /// Boot a Debian with systemd and cgroup v2, and run tests, the judge or a command inside.
+    Vm(Box<vm::Options>),
 }
 
 fn main() -> Result<()> {
@@ -56,5 +59,6 @@ fn main() -> Result<()> {
         Verb::Install(options) => install::run(&options),
         Verb::Engines(options) => engines::run(&options),
         Verb::Bench(options) => bench::run(&options),
+        Verb::Vm(options) => vm::run(&options),
     }
 }

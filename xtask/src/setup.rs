@@ -1,4 +1,5 @@
-//! What a fresh Debian machine lacks: the programs that tests compare with and take their images from.
+//! What a fresh Debian machine lacks: the programs that tests compare with and take their images from,
+//! and the emulators of `vm`.
 
 use std::process::Command;
 
@@ -7,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::shell::{find_program, must};
 
 /// Packages of Debian 12.
-const PACKAGES: [&str; 18] = [
+const PACKAGES: [&str; 21] = [
     "buildah",
     "busybox-static",
     "conmon",
@@ -15,17 +16,20 @@ const PACKAGES: [&str; 18] = [
     "crun",
     "debootstrap",
     "docker.io",
+    "e2fsprogs",
     "gcc",
     "jq",
     "libseccomp-dev",
     "podman",
     "procps",
     "python3",
+    "qemu-system-x86",
     "runc",
     "skopeo",
     "strace",
     "uidmap",
     "umoci",
+    "user-mode-linux",
 ];
 
 /// Installs them, where this is Debian and the user is root.

@@ -1,5 +1,8 @@
-//! Archives packed the same way every time: entries of root and of the year 1970, in the ustar form.
-//! Refuses nothing; names longer than 100 bytes are not for it.
+//! Archives packed the same way every time: entries of root and of the year 1970, in the ustar form; a longer name
+//! in the form of GNU's tar, which every tar reads. Refuses nothing; targets of links have at most 100 bytes.
+
+/// Longest name that fits into a header.
+const NAME: usize = 100;
 
 /// An archive that grows in memory.
 #[derive(Default)]
@@ -28,6 +31,13 @@ impl Archive {
     }
 
     fn entry(&mut self, name: &str, mode: u32, kind: u8, target: &str, content: &[u8]) {
+        if name.len() > NAME {
+            self.block("././@LongLink", 0, b'L', "", &[name.as_bytes(), b"\0"].concat());
+        }
+        self.block(name.get(..NAME).unwrap_or(name), mode, kind, target, content);
+    }
+
+    fn block(&mut self, name: &str, mode: u32, kind: u8, target: &str, content: &[u8]) {
         let mut header = [0u8; 512];
         let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
         put(0, name);
@@ -45,5 +55,23 @@ impl Archive {
         self.0.extend(header);
         self.0.extend(content);
         self.0.resize(self.0.len().next_multiple_of(512), 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_any_length_are_read_by_tar() {
+        let long = format!("{}/file", "folder".repeat(30));
+        let mut archive = Archive::default();
+        archive.directory("bin/", 0o755);
+        archive.file(&long, 0o644, b"x");
+        let place = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(place.path(), archive.finish()).unwrap();
+        let mut tar = std::process::Command::new("tar");
+        let listed = crate::shell::output(tar.arg("-tf").arg(place.path())).unwrap();
+        assert_eq!(listed, format!("bin/\n{long}\n"));
     }
 }

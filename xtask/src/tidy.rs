@@ -183,7 +183,8 @@ fn dependencies(page: &str, outside: &BTreeSet<String>) -> Vec<String> {
 
 /// The README's commands are there.
 fn readme(text: &str) -> Vec<String> {
-    const VERBS: [&str; 9] = ["demo", "build", "test", "tidy", "ci", "setup", "install", "engines", "bench"];
+    const VERBS: [&str; 10] =
+        ["demo", "build", "test", "tidy", "ci", "setup", "install", "engines", "bench", "vm"];
     let mut faults = Vec::new();
     for (_, rest) in text.match_indices("cargo xtask ").map(|(at, found)| text.split_at(at + found.len())) {
         let verb: String = rest.chars().take_while(char::is_ascii_lowercase).collect();

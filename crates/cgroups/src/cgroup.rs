@@ -16,6 +16,10 @@ use crate::{devices, limits};
 /// Longest control file that is read; a cgroup of the largest pid_max fits.
 const READ_MAX: usize = 32 << 20;
 
+/// The kernel's list of files that whoever a cgroup is delegated to has to own, and what it was before there was one.
+const DELEGATE: &str = "/sys/kernel/cgroup/delegate";
+const DELEGATE_OLD: &str = "cgroup.procs\ncgroup.subtree_control\ncgroup.threads\n";
+
 /// A container's cgroup, one directory per hierarchy.
 #[derive(Debug)]
 pub struct Cgroup {
@@ -134,10 +138,10 @@ impl Cgroup {
             let text = format!("linux.resources: {} needs the {field} hierarchy, which is absent", line.file);
             return Err(Error::new(Kind::Unsupported, text));
         };
-        match dir.write(&line.file, &line.value) {
+        match dir.write_line(line) {
             // A controller that somebody else enables at this moment is listed before its files are there.
             Err(e) if e.errno() == Some(Errno::NOENT) && dir.await_controller(&line.file) => {
-                dir.write(&line.file, &line.value)
+                dir.write_line(line)
             }
             other => other,
         }
@@ -147,6 +151,27 @@ impl Cgroup {
     pub(crate) fn read(&self, controller: &str, file: &str) -> Result<String, Error> {
         let absent = || Error::new(Kind::Unsupported, format!("read {file}: no {controller} controller"));
         self.holder(controller).ok_or_else(absent)?.read(file)
+    }
+
+    /// Gives the cgroup away, so that `owner`, an id of the host, may make others below it and move processes there:
+    /// the directory and the files that the kernel lists for that. Nothing on v1, where that is not safe.
+    ///
+    /// # References
+    /// - [Cgroup ownership](https://github.com/opencontainers/runtime-spec/blob/v1.3.0/config-linux.md#cgroup-ownership)
+    pub fn give_to(&self, owner: u32) -> Result<(), Error> {
+        let (Some(fd), [dir]) = (self.v2_fd(), &self.dirs[..]) else { return Ok(()) };
+        let list = std::fs::read_to_string(DELEGATE).unwrap_or_else(|_| DELEGATE_OLD.to_owned());
+        let owner = Some(rustix::fs::Uid::from_raw(owner));
+        for file in list.lines().filter(|file| !file.contains('/')).chain(["."]) {
+            match rustix::fs::chownat(fd, file, owner, None, AtFlags::SYMLINK_NOFOLLOW) {
+                // The list is for every kind of cgroup.
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(e) => {
+                    return Err(Error::kernel(format!("give {}/{file} away", dir.path.display()), e));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Controllers ("" for v2) and absolute path of each directory.
@@ -263,26 +288,17 @@ impl Cgroup {
         };
         let lines = limits::lines(resources, &|controller| self.is_v2(controller))?;
         let wanted = lines.iter().filter(|line| line.controller.is_empty() || self.is_v2(line.controller));
-        let mut wanted: Vec<&str> =
-            wanted.filter_map(|line| line.file.split('.').next()).filter(|c| *c != "cgroup").collect();
-        wanted.dedup();
+        let file =
+            |line: &limits::Write| line.file.split_once('.').map(|(controller, _)| controller.to_owned());
+        let mut wanted: Vec<(String, &str)> = wanted
+            .filter_map(|line| Some((file(line)?, line.file.as_str())))
+            .filter(|(controller, _)| controller != "cgroup")
+            .collect();
+        wanted.dedup_by(|next, first| next.0 == first.0);
         let mut above: Vec<&Path> =
             dir.path.ancestors().skip(1).take_while(|path| path.starts_with(&mount.point)).collect();
         above.reverse();
-        for path in above {
-            let fd = open_dir(rustix::fs::CWD, path)
-                .map_err(|e| Error::kernel(format!("open {}", path.display()), e))?;
-            let enabled = read(&fd, "cgroup.subtree_control", path)?;
-            for controller in wanted.iter().filter(|c| !enabled.split_whitespace().any(|e| e == **c)) {
-                put(fd.as_fd(), "cgroup.subtree_control", &format!("+{controller}")).map_err(|e| {
-                    Error::kernel(
-                        format!("linux.resources: enable controller {controller} in {}", path.display()),
-                        e,
-                    )
-                })?;
-            }
-        }
-        Ok(())
+        above.into_iter().try_for_each(|path| hand_on(path, &wanted))
     }
 
     fn set_frozen(&self, v2: &str, v1: &str) -> Result<(), Error> {
@@ -309,9 +325,47 @@ impl Dir {
             .map_err(|e| Error::kernel(format!("write {value:?} to {}/{file}", self.path.display()), e))
     }
 
+    fn write_line(&self, line: &limits::Write) -> Result<(), Error> {
+        let Some((file, value)) = &line.instead else { return self.write(&line.file, &line.value) };
+        if self.has(&line.file) {
+            return self.write(&line.file, &line.value);
+        }
+        if self.has(file) {
+            return self.write(file, value);
+        }
+        let text =
+            format!("linux.resources.blockIO.weight: this kernel has neither {} nor {file}", line.file);
+        Err(Error::new(Kind::Unsupported, text))
+    }
+
+    fn has(&self, file: &str) -> bool {
+        rustix::fs::accessat(&self.fd, file, rustix::fs::Access::EXISTS, AtFlags::empty()).is_ok()
+    }
+
     fn read(&self, file: &str) -> Result<String, Error> {
         read(&self.fd, file, &self.path)
     }
+}
+
+/// Lets the cgroup `path` hand on the controllers in `wanted`, each with a file that needs it.
+fn hand_on(path: &Path, wanted: &[(String, &str)]) -> Result<(), Error> {
+    let fd =
+        open_dir(rustix::fs::CWD, path).map_err(|e| Error::kernel(format!("open {}", path.display()), e))?;
+    let has = |list: &str, controller: &str| list.split_whitespace().any(|one| one == controller);
+    let enabled = read(&fd, "cgroup.subtree_control", path)?;
+    for (controller, file) in wanted.iter().filter(|(controller, _)| !has(&enabled, controller)) {
+        if !has(&read(&fd, "cgroup.controllers", path)?, controller) {
+            let text = format!(
+                "linux.resources: {file} needs the controller {controller}, which {} does not have",
+                path.display()
+            );
+            return Err(Error::new(Kind::Unsupported, text));
+        }
+        put(fd.as_fd(), "cgroup.subtree_control", &format!("+{controller}")).map_err(|e| {
+            Error::kernel(format!("linux.resources: enable controller {controller} in {}", path.display()), e)
+        })?;
+    }
+    Ok(())
 }
 
 fn check(path: &str) -> Result<(), Error> {

@@ -25,7 +25,7 @@ pub struct Hierarchy {
     pub(crate) mounts: Vec<Mount>,
 }
 
-/// One mounted hierarchy: its v1 controllers ("" for v2), its mount point, our own place below it.
+/// One mounted hierarchy: its v1 controllers ("" for v2), its mount point, the place below it for an ordinary user.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Mount {
     pub(crate) controllers: String,
@@ -51,8 +51,9 @@ impl Hierarchy {
         let found = rustix::fs::statfs(ROOT).map_err(|e| Error::kernel(format!("stat {ROOT}"), e))?;
         let own = read("/proc/self/cgroup")?;
         if u64::try_from(found.f_type).is_ok_and(|magic| magic == CGROUP2_MAGIC) {
-            let place = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/").to_owned();
-            let mount = Mount { controllers: String::new(), point: PathBuf::from(ROOT), own: place };
+            let place = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
+            let own = beside(Path::new(ROOT), place).to_owned();
+            let mount = Mount { controllers: String::new(), point: PathBuf::from(ROOT), own };
             return Ok(Self { version: Version::V2, mounts: vec![mount] });
         }
         let mounts = parse(&own, &read("/proc/self/mountinfo")?);
@@ -82,6 +83,18 @@ impl Hierarchy {
     pub fn version(&self) -> Version {
         self.version
     }
+}
+
+/// Where an ordinary user's containers go: beside the caller's own cgroup where that may be, because a cgroup with
+/// processes hands no controllers on.
+///
+/// # References
+/// - [No Internal Process Constraint](https://docs.kernel.org/admin-guide/cgroup-v2.html#no-internal-process-constraint)
+fn beside<'a>(point: &Path, own: &'a str) -> &'a str {
+    let above = own.trim_end_matches('/').rsplit_once('/').map_or("", |(above, _)| above);
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    let writable = rustix::fs::access(point.join(above.trim_start_matches('/')), access).is_ok();
+    if writable { above } else { own.trim_end_matches('/') }
 }
 
 fn read(path: &str) -> Result<String, Error> {
@@ -124,6 +137,15 @@ fn parse(own: &str, mountinfo: &str) -> Vec<Mount> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_is_beside_the_own_one_where_it_may_be() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        for (own, want) in [("/a/b", "/a"), ("/a", ""), ("/", ""), ("/absent/b", "/absent/b")] {
+            assert_eq!(beside(dir.path(), own), want, "{own}");
+        }
+    }
 
     #[test]
     fn hybrid_mounts_are_matched_with_own_places() {

@@ -12,6 +12,8 @@ pub(crate) struct Write {
     pub(crate) controller: &'static str,
     pub(crate) file: String,
     pub(crate) value: String,
+    /// File and value for a kernel that lacks `file`.
+    pub(crate) instead: Option<(String, String)>,
 }
 
 struct Lines {
@@ -26,8 +28,20 @@ impl Lines {
                 controller: self.controller,
                 file: file.into(),
                 value: value.to_string(),
+                instead: None,
             });
         }
+    }
+
+    /// A weight of transfers; the scheduler BFQ counts to 1000 in a file of its own.
+    fn put_weight(&mut self, device: &str, weight: u16) {
+        let weight = u64::from(weight);
+        self.writes.push(Write {
+            controller: self.controller,
+            file: "io.weight".to_owned(),
+            value: format!("{device} {}", 1 + (weight.max(10) - 10) * 9999 / 990),
+            instead: Some(("io.bfq.weight".to_owned(), format!("{device} {weight}"))),
+        });
     }
 }
 
@@ -216,13 +230,17 @@ fn block_lines(out: &mut Lines, block: &BlockIo, v2: bool) -> Result<(), Error> 
     if leaf {
         return Err(unsupported("blockIO.leafWeight", "the kernel has dropped it"));
     }
-    let convert = |w: u16| if v2 { 1 + (u64::from(w).max(10) - 10) * 9999 / 990 } else { u64::from(w) };
-    let file = if v2 { "io.weight" } else { "blkio.bfq.weight" };
-    out.put(file, block.weight.map(|w| if v2 { format!("default {}", convert(w)) } else { w.to_string() }));
-    let per_device = if v2 { "io.weight" } else { "blkio.bfq.weight_device" };
-    for device in &block.weight_device {
-        let line = device.weight.map(|w| format!("{}:{} {}", device.major, device.minor, convert(w)));
-        out.put(per_device, line);
+    let devices = block.weight_device.iter().filter_map(|device| {
+        device.weight.map(|weight| (format!("{}:{}", device.major, device.minor), weight))
+    });
+    if v2 {
+        let all = block.weight.map(|weight| ("default".to_owned(), weight));
+        all.into_iter().chain(devices).for_each(|(device, weight)| out.put_weight(&device, weight));
+    } else {
+        out.put("blkio.bfq.weight", block.weight);
+        devices.for_each(|(device, weight)| {
+            out.put("blkio.bfq.weight_device", Some(format!("{device} {weight}")));
+        });
     }
     let tables = [
         (&block.throttle_read_bps_device, "blkio.throttle.read_bps_device", "rbps="),
@@ -272,6 +290,27 @@ mod tests {
             |v2| lines(&resources, &|_| v2).unwrap().into_iter().map(|line| line.file).collect::<Vec<_>>();
         assert_eq!(files(true), ["hugetlb.2MB.rsvd.max", "hugetlb.2MB.max"]);
         assert_eq!(files(false), ["hugetlb.2MB.rsvd.limit_in_bytes", "hugetlb.2MB.limit_in_bytes"]);
+    }
+
+    #[test]
+    fn weights_of_transfers_are_told_to_either_scheduler() {
+        let text = br#"{"blockIO":{"weight":500,"weightDevice":[{"major":8,"minor":0,"weight":10}]}}"#;
+        let resources: Resources = plimsoll_spec::json::from_slice(text).unwrap();
+        let lines = |v2| {
+            let text =
+                |line: Write| (line.file, line.value, line.instead.map(|(file, value)| file + " " + &value));
+            lines(&resources, &|_| v2).unwrap().into_iter().map(text).collect::<Vec<_>>()
+        };
+        let line = |file: &str, value: &str, instead: Option<&str>| {
+            (file.to_owned(), value.to_owned(), instead.map(str::to_owned))
+        };
+        let want = [
+            line("io.weight", "default 4950", Some("io.bfq.weight default 500")),
+            line("io.weight", "8:0 1", Some("io.bfq.weight 8:0 10")),
+        ];
+        assert_eq!(lines(true), want);
+        let want = [line("blkio.bfq.weight", "500", None), line("blkio.bfq.weight_device", "8:0 10", None)];
+        assert_eq!(lines(false), want);
     }
 
     #[test]

@@ -55,7 +55,8 @@ impl Error {
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
             line.push_str(": ");
-            line.push_str(&error.to_string());
+            let errno = error.downcast_ref::<rustix::io::Errno>();
+            line.push_str(&errno.map_or_else(|| error.to_string(), |errno| errno_text(*errno)));
             cause = error.source();
         }
         line

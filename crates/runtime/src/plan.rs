@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use plimsoll_spec::json::Limits;
 use plimsoll_spec::runtime::{Config, Hook, IdMapping, Linux, NamespaceKind, RootfsPropagation};
+use plimsoll_sys::mount::Attributes;
 use plimsoll_sys::process::{CStrArray, CloneFlags};
 use rustix::fs::{Mode, OFlags};
 
@@ -191,6 +192,34 @@ impl Plan {
     /// Whether the container has a user namespace of its own or a joined one.
     pub(crate) fn in_user_namespace(&self) -> bool {
         self.new.contains(CloneFlags::NEWUSER) || self.joins_kind(CloneFlags::NEWUSER)
+    }
+
+    /// The host's id of the user to whom the container's cgroup is given: where its root of cgroups is new and stands
+    /// writable at `/sys/fs/cgroup`. Without an owner below a joined user namespace, whose mapping is its maker's.
+    pub(crate) fn cgroup_owner(&self) -> Option<u32> {
+        let writable = |mount: &MountPlan| {
+            mount.target.as_bytes() == b"sys/fs/cgroup"
+                && match &mount.action {
+                    Action::Cgroup { attributes } => !attributes.contains(Attributes::RDONLY),
+                    Action::Filesystem { kind, attributes, .. } => {
+                        kind.as_bytes() == b"cgroup2" && !attributes.contains(Attributes::RDONLY)
+                    }
+                    Action::Bind { .. } | Action::Cover { .. } | Action::Remount => false,
+                }
+        };
+        let shown = self.new.contains(CloneFlags::NEWCGROUP) && self.mounts.iter().any(writable);
+        if !shown || self.joins_kind(CloneFlags::NEWUSER) {
+            return None;
+        }
+        let uid = self.process.uid;
+        if !self.new.contains(CloneFlags::NEWUSER) {
+            return Some(uid);
+        }
+        let map = self
+            .uid_mappings
+            .iter()
+            .find(|map| uid.checked_sub(map.container_id).is_some_and(|offset| offset < map.size))?;
+        map.host_id.checked_add(uid - map.container_id)
     }
 
     /// Whether a namespace that only children enter is joined, or made below a joined user namespace.

@@ -68,23 +68,28 @@ impl Bundle {
         command
     }
 
-    /// Runs [`Bundle::command`] to its end. Its output goes to files: a pipe would be held open by a container
-    /// that lives on.
+    /// Runs [`Bundle::command`] to its end, as [`output`] does.
     ///
     /// # Panics
     /// Where the runtime cannot be executed.
     pub fn output(&self, runtime: &Path, args: &[&str]) -> Output {
-        let mut streams = [tempfile::tempfile(), tempfile::tempfile()].map(|file| file.expect("make a file"));
-        let [stdout, stderr] =
-            [&streams[0], &streams[1]].map(|file| file.try_clone().expect("duplicate a file"));
-        let mut command = self.command(runtime, args);
-        let status =
-            command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).status().expect("execute the runtime");
-        let [stdout, stderr] = streams.each_mut().map(|file| {
-            let mut text = Vec::new();
-            file.rewind().and_then(|()| file.read_to_end(&mut text)).expect("read a file");
-            text
-        });
-        Output { status, stdout, stderr }
+        output(&mut self.command(runtime, args))
     }
+}
+
+/// Runs `command` to its end. Its output goes to files: a pipe would be held open by a container that lives on.
+///
+/// # Panics
+/// Where it cannot be executed.
+pub fn output(command: &mut Command) -> Output {
+    let mut streams = [tempfile::tempfile(), tempfile::tempfile()].map(|file| file.expect("make a file"));
+    let [stdout, stderr] = [&streams[0], &streams[1]].map(|file| file.try_clone().expect("duplicate a file"));
+    let status =
+        command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).status().expect("execute the runtime");
+    let [stdout, stderr] = streams.each_mut().map(|file| {
+        let mut text = Vec::new();
+        file.rewind().and_then(|()| file.read_to_end(&mut text)).expect("read a file");
+        text
+    });
+    Output { status, stdout, stderr }
 }

@@ -52,7 +52,11 @@ fn processes(place: &str) -> BTreeSet<String> {
 
 /// Whether the host has `controller`, in whichever version.
 pub fn have_controller(controller: &str) -> bool {
-    let v1 = Path::new("/sys/fs/cgroup").join(controller).is_dir();
-    let v2 = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
-    v1 || v2.split_whitespace().any(|one| one == controller)
+    Path::new("/sys/fs/cgroup").join(controller).is_dir() || have_cgroup2(controller)
+}
+
+/// Whether the host has cgroup v2 alone, and `controller` in it.
+pub(crate) fn have_cgroup2(controller: &str) -> bool {
+    let controllers = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+    controllers.split_whitespace().any(|one| one == controller)
 }

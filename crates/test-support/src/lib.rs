@@ -5,7 +5,8 @@ mod bundle;
 mod host;
 mod tree;
 
-pub use bundle::Bundle;
+pub use bundle::{Bundle, output};
+use host::have_cgroup2;
 pub use host::{Host, have_controller};
 pub use tree::{Difference, Tree};
 
@@ -16,6 +17,12 @@ pub enum Need {
     Root,
     /// A program on PATH.
     Program(&'static str),
+    /// The capability of this number and name among the effective ones.
+    Capability(u32, &'static str),
+    /// Namespaces of this kind, as `/proc/self/ns` calls them.
+    Namespace(&'static str),
+    /// Cgroup v2 alone, with this controller.
+    Cgroup2(&'static str),
 }
 
 /// Whether every need is met; prints the reason and returns false where one is not.
@@ -24,6 +31,13 @@ pub fn have(needs: &[Need]) -> bool {
     let missing = needs.iter().find_map(|need| match need {
         Need::Root if !rustix::process::geteuid().is_root() => Some("needs root".to_owned()),
         Need::Program(name) if find_program(name).is_none() => Some(format!("{name} is not on PATH")),
+        Need::Capability(number, name) if !has_capability(*number) => Some(format!("needs {name}")),
+        Need::Namespace(kind) if !std::path::Path::new("/proc/self/ns").join(kind).exists() => {
+            Some(format!("this kernel has no {kind} namespaces"))
+        }
+        Need::Cgroup2(controller) if !have_cgroup2(controller) => {
+            Some(format!("needs cgroup v2 with {controller}; `cargo xtask vm test` has it"))
+        }
         _ => None,
     });
     if let Some(reason) = &missing {
@@ -42,4 +56,11 @@ pub fn skipped(reason: &str) {
 /// The file that `name` means on PATH.
 pub fn find_program(name: &str) -> Option<std::path::PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(name)).find(|path| path.is_file())
+}
+
+fn has_capability(number: u32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let bits = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok());
+    bits.is_some_and(|bits| bits >> number & 1 == 1)
 }

@@ -95,6 +95,9 @@ pub struct RunConformance {
     /// Give up on a case after so many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE)]
     pub patience: u64,
+    /// End an operation of the runtime after so many seconds; an emulated machine needs more.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub operation_patience: u64,
     /// Write the results, with all evidence, to this file.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,

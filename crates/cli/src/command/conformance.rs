@@ -112,6 +112,7 @@ fn run_suite(verb: &RunConformance) -> Result<Results> {
         probe,
         worker: worker_command(std::env::current_exe().context("find this program")?.into()),
         patience: Duration::from_secs(verb.patience),
+        operation_patience: Duration::from_secs(verb.operation_patience),
     };
     let bar = progress_bar();
     let mut show = |done: usize, total: usize, name: &str| {

@@ -106,7 +106,7 @@ fn what_is_not_there() {
     let said = sandbox.fails(&["--runtime", "/nonexistent/runtime", "run", "--rm", "busybox", "true"], 125);
     assert!(said.contains("/nonexistent/runtime"), "{said}");
     let said = sandbox.fails(
-        &["run", "--rm", "--platform", "linux/s390x", &source.replace("unknown", "busybox"), "true"],
+        &["run", "--rm", "--platform", "linux/s390x", &source.replace(":unknown", ":busybox"), "true"],
         125,
     );
     assert!(said.contains("the image is for linux/amd64, not linux/s390x"), "{said}");

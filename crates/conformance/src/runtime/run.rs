@@ -55,6 +55,8 @@ pub struct Request {
     pub worker: Vec<OsString>,
     /// Most time of one case.
     pub patience: Duration,
+    /// Most time of one operation of the subject.
+    pub operation_patience: Duration,
 }
 
 /// Told as cases end: how many have, of how many, and the name of the last.
@@ -86,7 +88,7 @@ pub fn run(request: &Request, registry: &Registry, progress: Progress<'_>) -> Re
         mark: format!("plimsoll-judge-{}", folder.rsplit('-').next().unwrap_or("run")),
         cgroup_driver: request.cgroup_driver,
         only_cgroup2: request.only_cgroup2,
-        patience: 10_000,
+        patience: u64::try_from(request.operation_patience.as_millis()).unwrap_or(u64::MAX),
     };
     let mut pool = Pool::new(request, &settings)?;
     let names: Vec<&str> =

@@ -117,6 +117,12 @@ pub(crate) fn create(
         let cgroup = make_cgroup(hierarchy, linux, id, rootless)?;
         container.record.cgroup_made = cgroup.is_some();
         if let Some((hierarchy, cgroup)) = &cgroup {
+            // What an ordinary user makes is their own already.
+            if let Some(owner) = plan.cgroup_owner().filter(|_| !rootless) {
+                cgroup
+                    .give_to(owner)
+                    .map_err(|e| Error::because(Kind::Environment, "set up the cgroup", e))?;
+            }
             plan.cgroup_mounts = cgroup_mounts(hierarchy, cgroup, plan.new.contains(CloneFlags::NEWCGROUP))?;
         }
         let gate = if start == Start::Later { Some(container.make_gate()?) } else { None };

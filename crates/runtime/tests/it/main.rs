@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod apparmor;
+mod cgroup2;
 mod exec;
 mod faults;
 mod hooks;

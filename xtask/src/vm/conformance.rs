@@ -1,0 +1,162 @@
+//! The judge inside: every runtime by every way to make cgroups that it has, as root and as an ordinary user.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::machine::Carrier;
+use super::payload::quote;
+use super::{Lane, Options as Machine, as_user, binaries};
+
+/// Judged where nobody is named: ours, and Debian's.
+const RUNTIMES: [&str; 3] = ["plimsoll-runtime", "runc", "crun"];
+/// Looked for in the folders of peers.
+const PEERS: [&str; 3] = ["runc", "crun", "youki"];
+
+/// `vm conformance`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The runtimes: names on the machine's PATH, or paths on this host; ours and Debian's where none is named.
+    runtimes: Vec<String>,
+    /// Judge the peers in DIR and DIR/bin too.
+    #[arg(long, value_name = "DIR")]
+    peers: Vec<PathBuf>,
+    /// Only cases, requirements or profiles of this name or beginning; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Only these ways.
+    #[arg(long, value_name = "WAY", value_enum)]
+    ways: Vec<Way>,
+    /// So many seconds for one case; operations get a sixth of it.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    patience: u64,
+    /// Run so many cases at a time.
+    #[arg(long, value_name = "NUMBER", default_value_t = 2)]
+    jobs: usize,
+}
+
+/// Who makes cgroups, and who asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Way {
+    Cgroupfs,
+    Systemd,
+    RootlessCgroupfs,
+    RootlessSystemd,
+}
+
+const WAYS: [Way; 4] = [Way::Cgroupfs, Way::Systemd, Way::RootlessCgroupfs, Way::RootlessSystemd];
+
+impl Way {
+    fn name(self) -> &'static str {
+        match self {
+            Way::Cgroupfs => "cgroupfs",
+            Way::Systemd => "systemd",
+            Way::RootlessCgroupfs => "rootless-cgroupfs",
+            Way::RootlessSystemd => "rootless-systemd",
+        }
+    }
+
+    fn driver(self) -> &'static str {
+        match self {
+            Way::Cgroupfs | Way::RootlessCgroupfs => "cgroupfs",
+            Way::Systemd | Way::RootlessSystemd => "systemd",
+        }
+    }
+
+    fn rootless(self) -> bool {
+        matches!(self, Way::RootlessCgroupfs | Way::RootlessSystemd)
+    }
+}
+
+/// A runtime inside.
+struct Subject {
+    name: String,
+    place: String,
+}
+
+pub(super) fn run(machine: &Machine, options: &Options) -> Result<()> {
+    let mut lane = Lane::new(machine, &[Carrier::Kvm, Carrier::Tcg, Carrier::Uml])?;
+    let mut payload = binaries()?;
+    let mut subjects = Vec::new();
+    let named: Vec<String> = match options.runtimes.is_empty() {
+        true => RUNTIMES.map(str::to_owned).into(),
+        false => options.runtimes.clone(),
+    };
+    for runtime in named {
+        if runtime.contains('/') {
+            subjects.push(carry(&mut payload, Path::new(&runtime), "")?);
+        } else {
+            subjects.push(Subject { name: runtime.clone(), place: runtime });
+        }
+    }
+    for dir in &options.peers {
+        let found = PEERS.iter().filter_map(|name| find_in(name, dir));
+        for program in found {
+            subjects.push(carry(&mut payload, &program, "peer-")?);
+        }
+    }
+    let payload = payload.finish(&script(options, &subjects))?;
+    let outcome = lane.run(&payload, &mut |line| println!("{line}"))?;
+    println!("results: {}", lane.results.display());
+    match outcome.code {
+        0 => Ok(()),
+        _ => bail!("not every run in the machine has given results"),
+    }
+}
+
+fn find_in(name: &str, dir: &Path) -> Option<PathBuf> {
+    [dir.join("bin").join(name), dir.join(name)].into_iter().find(|file| file.is_file())
+}
+
+/// Takes a program of this host along. Its file keeps its name, by which the judge knows how to speak to it.
+fn carry(payload: &mut super::Payload, program: &Path, mark: &str) -> Result<Subject> {
+    let program = std::fs::canonicalize(program).with_context(|| format!("find {}", program.display()))?;
+    let file = program.file_name().unwrap_or_default().to_string_lossy();
+    let name = format!("{mark}{file}");
+    let place = format!("/usr/local/lib/subjects/{name}/{file}");
+    payload.program(&program, &place)?;
+    Ok(Subject { name, place })
+}
+
+/// One run after the other; a runtime that cannot be executed, or lacks systemd, is named and skipped.
+fn script(options: &Options, subjects: &[Subject]) -> String {
+    let mut script = "failed=0\n".to_owned();
+    let selection: Vec<String> =
+        options.only.iter().flat_map(|name| ["--only".to_owned(), name.clone()]).collect();
+    for subject in subjects {
+        let program = quote(&[&subject.place]);
+        script.push_str(&format!(
+            "if ! {program} --version > /dev/null 2>&1; then echo skipped: {}: it cannot be executed; else\n",
+            subject.name
+        ));
+        for way in WAYS.iter().filter(|way| options.ways.is_empty() || options.ways.contains(way)) {
+            script.push_str(&one(options, subject, *way, &selection));
+        }
+        script.push_str("fi\n");
+    }
+    script + "exit $failed\n"
+}
+
+fn one(options: &Options, subject: &Subject, way: Way, selection: &[String]) -> String {
+    let title = format!("{} {}", subject.name, way.name());
+    let file = format!("/vm/out/{}-{}.json", subject.name, way.name());
+    let (patience, operation, jobs) =
+        (options.patience.to_string(), (options.patience / 6).max(1).to_string(), options.jobs.to_string());
+    let mut words = vec!["plimsoll", "conformance", "run", &subject.place, "--cgroup-driver", way.driver()];
+    words.extend(["--jobs", &jobs, "--patience", &patience, "--operation-patience", &operation]);
+    words.extend(["--output", &file]);
+    words.extend(selection.iter().map(String::as_str));
+    let command = quote(&words);
+    let command = if way.rootless() { as_user(&command) } else { command };
+    let run = format!(
+        "echo '== {title}'; {command}; [ -s {file} ] || {{ echo '{title}: no results'; failed=1; }}\n",
+        file = quote(&[&file])
+    );
+    if way.driver() == "systemd" {
+        let program = quote(&[&subject.place]);
+        return format!(
+            "if {program} --help 2>&1 | grep -e --systemd-cgroup | grep -qv 'not supported'; then {run} else echo 'skipped: {title}: it has no --systemd-cgroup'; fi\n"
+        );
+    }
+    run
+}

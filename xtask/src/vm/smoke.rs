@@ -1,0 +1,60 @@
+//! The short form for every change: a machine boots, a few cases are judged, and a limit of memory holds.
+
+use anyhow::{Result, bail};
+
+use super::machine::Carrier;
+use super::{Lane, Options, binaries};
+use crate::shell::find_program;
+
+/// What runs inside. One container asks for more memory than it may have, and is killed for it.
+const SCRIPT: &str = r#"
+set -e
+cat /sys/fs/cgroup/cgroup.controllers
+plimsoll conformance run plimsoll-runtime --only lifecycle/ --only cgroups/ --jobs 2 --patience 600 \
+    --operation-patience 100 --output /vm/out/smoke.json || code=$?
+# 1 says that a requirement is not met, which is for others to judge.
+[ "${code:-0}" -le 1 ]
+mkdir -p bundle/rootfs/bin bundle/rootfs/proc bundle/rootfs/dev bundle/rootfs/sys
+cp /bin/busybox bundle/rootfs/bin/
+cd bundle
+plimsoll-runtime spec
+jq '.process.terminal = false | .process.args = ["/bin/busybox", "dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"]
+    | .linux.resources.memory = {limit: 16777216, swap: 16777216}' config.json > limited
+mv limited config.json
+plimsoll-runtime run limited || code=$?
+[ "$code" = 137 ]
+echo "a limit of 16 MiB has ended a process that wanted 64"
+"#;
+
+/// Why no machine can be made here, if so.
+pub(super) fn obstacle() -> Option<String> {
+    if !rustix::process::geteuid().is_root() {
+        return Some("needs root".to_owned());
+    }
+    let lacks =
+        ["debootstrap", "mke2fs", "unshare"].into_iter().find(|name| find_program(name, &[]).is_none());
+    if let Some(name) = lacks {
+        return Some(format!("{name} is not on PATH"));
+    }
+    let carriers = [Carrier::Uml, Carrier::Tcg];
+    carriers
+        .iter()
+        .all(|carrier| carrier.program().is_err())
+        .then(|| "neither linux.uml nor qemu-system-x86_64 is on PATH".to_owned())
+}
+
+pub(super) fn run(options: &Options) -> Result<()> {
+    let mut lane = match Lane::new(options, &[Carrier::Uml, Carrier::Kvm, Carrier::Tcg]) {
+        Ok(lane) => lane,
+        Err(e) => {
+            // Packages that cannot be had are no fault of the change.
+            println!("skipped: vm: {e:#}");
+            return Ok(());
+        }
+    };
+    let payload = binaries()?.finish(SCRIPT)?;
+    match lane.run(&payload, &mut |line| println!("{line}"))?.code {
+        0 => Ok(()),
+        code => bail!("the smoke run in the machine has failed with {code}"),
+    }
+}
