@@ -111,3 +111,19 @@ pub fn answer_notification(listener: BorrowedFd<'_>, id: u64, value: i64) -> Res
     // SAFETY: the request reads a seccomp_notif_resp, whose 24 bytes this structure has, and writes no more.
     check(unsafe { libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_SEND, &raw mut response) })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn only_a_listener_has_calls_that_wait() {
+        let file = std::fs::File::open("/dev/null").unwrap();
+        assert_eq!(receive_notification(file.as_fd()), Err(Errno::NOTTY));
+        assert_eq!(answer_notification(file.as_fd(), 1, 2), Err(Errno::NOTTY));
+    }
+}
