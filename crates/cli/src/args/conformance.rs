@@ -65,6 +65,8 @@ pub enum ConformanceCommand {
 
 /// Seconds that a case may take.
 const PATIENCE: u64 = 60;
+/// How long an operation of the runtime may take, in seconds.
+const OPERATION_PATIENCE: u64 = 10;
 
 /// `conformance run`.
 #[derive(Debug, Args)]
@@ -96,7 +98,7 @@ pub struct RunConformance {
     #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE)]
     pub patience: u64,
     /// End an operation of the runtime after so many seconds; an emulated machine needs more.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(long, value_name = "SECONDS", default_value_t = OPERATION_PATIENCE)]
     pub operation_patience: u64,
     /// Write the results, with all evidence, to this file.
     #[arg(short, long, value_name = "FILE")]
@@ -116,6 +118,7 @@ impl Default for RunConformance {
             dialect: None,
             probe: None,
             patience: PATIENCE,
+            operation_patience: OPERATION_PATIENCE,
             output: None,
         }
     }
