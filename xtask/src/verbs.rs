@@ -1,0 +1,54 @@
+//! What can be asked for, and who does it.
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{bench, ci, compile, demo, engines, install, setup, tidy, vm};
+
+/// The command line.
+#[derive(Parser)]
+#[command(name = "xtask", about = "Build, show, test and measure Plimsoll")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Build everything and run the embedded image, with its proof.
+    Demo,
+    /// Build the release binaries, static, with the embedded image; print where they are.
+    Build,
+    /// Pass every test, and list those that this machine cannot run.
+    Test,
+    /// Check what a program can check of the project's rules.
+    Tidy,
+    /// Everything a change must pass.
+    Ci,
+    /// Install the Debian packages that tests and benchmarks use.
+    Setup,
+    /// Install binaries, man pages and completions.
+    Install(install::Options),
+    /// Lead real engines through a journey with our runtime below them, beside runc.
+    Engines(engines::Options),
+    /// Measure beside peers.
+    Bench(bench::Options),
+    /// Boot a Debian with systemd and cgroup v2, and run tests, the judge or a command inside.
+    Vm(Box<vm::Options>),
+}
+
+/// Does it.
+pub(crate) fn run(arguments: Arguments) -> Result<()> {
+    match arguments.verb {
+        Verb::Demo => demo::run(),
+        Verb::Build => compile::release().map(|built| println!("{}", built.dir.display())),
+        Verb::Test => ci::test(),
+        Verb::Tidy => tidy::run(),
+        Verb::Ci => ci::run(),
+        Verb::Setup => setup::run(),
+        Verb::Install(options) => install::run(&options),
+        Verb::Engines(options) => engines::run(&options),
+        Verb::Bench(options) => bench::run(&options),
+        Verb::Vm(options) => vm::run(&options),
+    }
+}
