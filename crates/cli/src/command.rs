@@ -26,7 +26,9 @@ use crate::output::{Done, each, object, text};
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     match &arguments.command {
         // The judge needs no store.
-        Command::Conformance(verb) => return conformance::run(arguments.format, verb),
+        Command::Conformance(verb) => {
+            return conformance::run(arguments.format, verb, arguments.runtime.as_deref());
+        }
         Command::Validate(verb) => return judge_image::validate(arguments.format, verb),
         _ => {}
     }
@@ -47,7 +49,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Inspect(verb) => image::inspect(&context, &verb),
         Command::Unpack(verb) => image::unpack(&context, &verb),
         Command::Bundle(verb) => image::bundle(&context, &verb),
-        Command::Conformance(verb) => conformance::run(arguments.format, &verb),
+        Command::Conformance(verb) => conformance::run(arguments.format, &verb, arguments.runtime.as_deref()),
         Command::Validate(verb) => judge_image::validate(arguments.format, &verb),
     }
 }

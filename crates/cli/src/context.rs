@@ -208,7 +208,8 @@ fn named_runtime(program: &Path) -> Result<PathBuf> {
     })
 }
 
-fn find_runtime() -> Result<PathBuf> {
+/// The runtime where none is named.
+pub(crate) fn find_runtime() -> Result<PathBuf> {
     const NAME: &str = "plimsoll-runtime";
     let beside = std::env::current_exe().ok().map(|own| own.with_file_name(NAME));
     beside

@@ -9,6 +9,7 @@ mod bundle_record;
 mod cases;
 mod holder;
 mod host;
+pub mod mutants;
 mod ran;
 mod run;
 mod seen;

@@ -1,6 +1,7 @@
 //! What was typed behind `conformance`.
 
 pub mod certificates;
+pub mod mutants;
 pub mod reports;
 
 use std::ffi::OsString;
@@ -58,6 +59,11 @@ pub enum ConformanceCommand {
     Verify(certificates::Verify),
     /// Lay out results as a certification program asks for them.
     Submit(certificates::Submit),
+    /// Prove that the suite can fail: try it on a runtime that is broken in one way after the other.
+    Mutants(mutants::Mutants),
+    /// Stand before a runtime and break one thing; started by `mutants`.
+    #[command(hide = true)]
+    Mutant(mutants::Mutant),
     /// Run one case; started by `run`.
     #[command(hide = true)]
     Worker(Worker),

@@ -1,6 +1,7 @@
 //! `conformance`: the judge.
 
 mod certificates;
+mod mutants;
 mod reports;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -33,7 +34,8 @@ const PROBE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/probe"));
 /// The exit code for a selection that is empty or makes no sense.
 const SENSELESS: u8 = 2;
 
-pub(super) fn run(format: Format, verb: &Conformance) -> Result<ExitCode> {
+/// `runtime` is the one that was named for all verbs.
+pub(super) fn run(format: Format, verb: &Conformance, runtime: Option<&Path>) -> Result<ExitCode> {
     match &verb.command {
         ConformanceCommand::Run(verb) => judge(verb),
         ConformanceCommand::Image(verb) => super::judge_image::image(verb),
@@ -57,6 +59,8 @@ pub(super) fn run(format: Format, verb: &Conformance) -> Result<ExitCode> {
         ConformanceCommand::Countersign(verb) => certificates::countersign(verb),
         ConformanceCommand::Verify(verb) => certificates::verify(verb),
         ConformanceCommand::Submit(verb) => certificates::submit(verb),
+        ConformanceCommand::Mutants(verb) => mutants::prove(verb, runtime),
+        ConformanceCommand::Mutant(verb) => mutants::play(verb),
         ConformanceCommand::Worker(verb) => {
             runtime::work(&verb.case, &verb.index)?;
             Ok(ExitCode::SUCCESS)
@@ -97,7 +101,7 @@ fn run_suite(verb: &RunConformance) -> Result<Results> {
         let text = std::fs::read(file).with_context(|| format!("read dialect {}", file.display()))?;
         subject.dialect = Dialect::parse(&text)?;
     }
-    let (probe, _held) = probe(verb)?;
+    let (probe, _held) = probe(verb.probe.as_deref())?;
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let request = Request {
         subject,
@@ -126,9 +130,9 @@ fn run_suite(verb: &RunConformance) -> Result<Results> {
 }
 
 /// The probe's file, and what must be held while it is used.
-fn probe(verb: &RunConformance) -> Result<(PathBuf, Option<tempfile::TempDir>)> {
-    if let Some(file) = &verb.probe {
-        return Ok((file.clone(), None));
+fn probe(file: Option<&Path>) -> Result<(PathBuf, Option<tempfile::TempDir>)> {
+    if let Some(file) = file {
+        return Ok((file.to_owned(), None));
     }
     let dir = tempfile::Builder::new().prefix("plimsoll-probe-").tempdir().context("make a folder")?;
     let file = dir.path().join("probe");
@@ -247,6 +251,13 @@ fn explain(verb: &Explain) -> Result<ExitCode> {
         (false, _) => text.push_str(&format!("  tested by {}\n", cases.join(", "))),
         (true, Some(reason)) => text.push_str(&format!("  no test is possible: {reason}\n")),
         (true, None) => text.push_str("  not tested yet\n"),
+    }
+    if !cases.is_empty() {
+        let provers = runtime::mutants::provers(row.id);
+        match provers.is_empty() {
+            true => text.push_str("  unproven: no mutant is made to break it\n"),
+            false => text.push_str(&format!("  proven by the mutants {}\n", provers.join(", "))),
+        }
     }
     if !row.others.is_empty() {
         text.push_str(&format!("  other suites: {}\n", row.others));

@@ -29,7 +29,7 @@ use super::stage::Stage;
 use super::subject::{Subject, digest_of};
 
 /// The case that everything else builds on: where it does not pass, nothing can be said.
-const CONTROL: &str = "control/minimal";
+pub(super) const CONTROL: &str = "control/minimal";
 
 /// Most bytes of one worker's record.
 const RECORD_LIMIT: usize = 64 << 20;
@@ -71,29 +71,12 @@ pub fn run(request: &Request, registry: &Registry, progress: Progress<'_>) -> Re
     let started = Day::today();
     let suite = super::cases::suite();
     let selected = select(request, registry, &suite)?;
-    let place =
-        tempfile::Builder::new().prefix("plimsoll-conformance-").tempdir().context(|| "make a folder")?;
-    // Others may have to look into bundles: processes of containers that run as ordinary users.
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(place.path(), open).context(|| "open the folder")?;
-    let probe = place.path().join("probe");
-    std::fs::copy(&request.probe, &probe)
-        .context(|| format!("copy the probe {}", request.probe.display()))?;
-    let folder = place.path().file_name().and_then(|name| name.to_str()).unwrap_or("run");
-    let settings = Settings {
-        subject: request.subject.clone(),
-        version: request.version.clone(),
-        probe,
-        place: place.path().to_owned(),
-        mark: format!("plimsoll-judge-{}", folder.rsplit('-').next().unwrap_or("run")),
-        cgroup_driver: request.cgroup_driver,
-        only_cgroup2: request.only_cgroup2,
-        patience: u64::try_from(request.operation_patience.as_millis()).unwrap_or(u64::MAX),
-    };
-    let mut pool = Pool::new(request, &settings)?;
+    let (_place, settings) = prepare(request)?;
+    let mut pool = Pool::new(request)?;
     let names: Vec<&str> =
         std::iter::once(CONTROL).chain(selected.iter().copied().filter(|name| *name != CONTROL)).collect();
-    let mut records = pool.run(&names[..1], 0, names.len(), progress)?;
+    let tasks: Vec<Task<'_>> = names.iter().map(|name| Task { name, settings: &settings }).collect();
+    let mut records = pool.records(&tasks[..1], 0, names.len(), progress)?;
     let broken = records.first().and_then(control_failure);
     match broken {
         // Not even the control is a failure then: it may be this host that the subject was not made for.
@@ -103,10 +86,10 @@ pub fn run(request: &Request, registry: &Registry, progress: Progress<'_>) -> Re
             records.iter_mut().for_each(|record| record.obstacle = judgement());
             records.extend(names[1..].iter().map(|name| unjudged(name, &obstacle)));
         }
-        None => records.extend(pool.run(&names[1..], 1, names.len(), progress)?),
+        None => records.extend(pool.records(&tasks[1..], 1, names.len(), progress)?),
     }
     records.sort_by(|left, right| left.name.cmp(&right.name));
-    let version = pool.version(&settings);
+    let version = version_of(&request.subject);
     let rows = judge_all(registry, Area::Runtime, &request.version, &suite, &records);
     let profiles = profiles(registry, &rows);
     Ok(Results {
@@ -139,6 +122,30 @@ pub fn run(request: &Request, registry: &Registry, progress: Progress<'_>) -> Re
     })
 }
 
+/// A folder for a run, with a copy of the probe, and what the workers in it have to know.
+pub(super) fn prepare(request: &Request) -> Result<(tempfile::TempDir, Settings)> {
+    let place =
+        tempfile::Builder::new().prefix("plimsoll-conformance-").tempdir().context(|| "make a folder")?;
+    // Others may have to look into bundles: processes of containers that run as ordinary users.
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(place.path(), open).context(|| "open the folder")?;
+    let probe = place.path().join("probe");
+    std::fs::copy(&request.probe, &probe)
+        .context(|| format!("copy the probe {}", request.probe.display()))?;
+    let folder = place.path().file_name().and_then(|name| name.to_str()).unwrap_or("run");
+    let settings = Settings {
+        subject: request.subject.clone(),
+        version: request.version.clone(),
+        probe,
+        place: place.path().to_owned(),
+        mark: format!("plimsoll-judge-{}", folder.rsplit('-').next().unwrap_or("run")),
+        cgroup_driver: request.cgroup_driver,
+        only_cgroup2: request.only_cgroup2,
+        patience: u64::try_from(request.operation_patience.as_millis()).unwrap_or(u64::MAX),
+    };
+    Ok((place, settings))
+}
+
 /// The names of the cases that `request` asks for.
 fn select<'a>(request: &Request, registry: &Registry, suite: &'a [Case<Stage>]) -> Result<Vec<&'a str>> {
     let matches = |case: &&Case<Stage>| {
@@ -160,7 +167,7 @@ fn select<'a>(request: &Request, registry: &Registry, suite: &'a [Case<Stage>]) 
 }
 
 /// Why the control failed, if it did.
-fn control_failure(record: &CaseRecord) -> Option<String> {
+pub(super) fn control_failure(record: &CaseRecord) -> Option<String> {
     if let Some(obstacle) = &record.obstacle {
         return Some(format!("the minimal container could not be tried: {}", obstacle.observed));
     }
@@ -213,10 +220,19 @@ fn environment(request: &Request) -> BTreeMap<String, String> {
     members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
+/// A case, and the settings it is to be run with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Task<'a> {
+    pub(super) name: &'a str,
+    pub(super) settings: &'a Settings,
+}
+
 /// A worker at work.
 struct Job {
+    /// Which of the tasks that were given together.
+    task: usize,
     name: String,
-    index: usize,
+    mark: String,
     child: Child,
     pidfd: std::os::fd::OwnedFd,
     output: std::fs::File,
@@ -230,37 +246,49 @@ impl Job {
 }
 
 /// The workers, and what ends them early.
-struct Pool<'a> {
+pub(super) struct Pool<'a> {
     request: &'a Request,
-    settings: &'a Settings,
     interrupts: std::os::fd::OwnedFd,
 }
 
 impl Pool<'_> {
-    fn new<'a>(request: &'a Request, settings: &'a Settings) -> Result<Pool<'a>> {
+    pub(super) fn new(request: &Request) -> Result<Pool<'_>> {
         // What a killed worker leaves comes to this process, and is ended by it.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .context(|| "become the reaper of orphans")?;
         let interrupts = signal::block_and_watch().context(|| "watch signals")?;
-        Ok(Pool { request, settings, interrupts })
+        Ok(Pool { request, interrupts })
     }
 
-    /// Runs the cases `names`, of which `done` of `total` are over already.
-    fn run(
+    /// As [`Pool::run`], for a caller to whom all tasks are alike.
+    fn records(
         &mut self,
-        names: &[&str],
+        tasks: &[Task<'_>],
         done: usize,
         total: usize,
         progress: Progress<'_>,
     ) -> Result<Vec<CaseRecord>> {
-        let mut waiting = names.iter().enumerate();
+        let records = self.run(tasks, done, total, progress)?;
+        Ok(records.into_iter().map(|(_, record)| record).collect())
+    }
+
+    /// Runs `tasks`, before which `done` of `total` are over already. The records come as the tasks end, each
+    /// with its task's place in `tasks`. No two calls may have one `done`: workers are numbered by it.
+    pub(super) fn run(
+        &mut self,
+        tasks: &[Task<'_>],
+        done: usize,
+        total: usize,
+        progress: Progress<'_>,
+    ) -> Result<Vec<(usize, CaseRecord)>> {
+        let mut waiting = tasks.iter().enumerate();
         let mut jobs: Vec<Job> = Vec::new();
-        let mut records = Vec::with_capacity(names.len());
+        let mut records = Vec::with_capacity(tasks.len());
         loop {
             while jobs.len() < self.request.jobs.max(1)
-                && let Some((at, name)) = waiting.next()
+                && let Some((at, task)) = waiting.next()
             {
-                jobs.push(self.start(name, done + at)?);
+                jobs.push(self.start(task, at, done + at)?);
             }
             if jobs.is_empty() {
                 return Ok(records);
@@ -279,14 +307,15 @@ impl Pool<'_> {
             jobs = running;
             let workers: Vec<i32> = jobs.iter().map(Job::pid).collect();
             for job in over {
-                let name = job.name.clone();
-                records.push(self.end(job, &workers)?);
+                let (task, name) = (job.task, job.name.clone());
+                records.push((task, self.end(job, &workers)?));
                 progress(done + records.len(), total, &name);
             }
         }
     }
 
-    fn start(&self, name: &str, index: usize) -> Result<Job> {
+    fn start(&self, task: &Task<'_>, at: usize, index: usize) -> Result<Job> {
+        let Task { name, settings } = *task;
         let context = || format!("start a worker for {name}");
         let (program, arguments) = self
             .request
@@ -302,11 +331,12 @@ impl Pool<'_> {
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).context(context)?;
         if let Some(mut stdin) = child.stdin.take() {
             // A worker that dies before it reads says so by its exit.
-            let _ = stdin.write_all(self.settings.to_json().to_string().as_bytes());
+            let _ = stdin.write_all(settings.to_json().to_string().as_bytes());
         }
         Ok(Job {
+            task: at,
             name: name.to_owned(),
-            index,
+            mark: format!("{}-{index}", settings.mark),
             child,
             pidfd,
             output,
@@ -353,8 +383,7 @@ impl Pool<'_> {
             }
         }
         host::kill_orphans(workers);
-        let mark = format!("{}-{}", self.settings.mark, job.index);
-        host::remove_cgroups(&mark);
+        host::remove_cgroups(&job.mark);
         let obstacle = match in_time {
             true => Obstacle::Harness(Error::new(Kind::Environment, format!("a worker ended by {status}"))),
             false => Obstacle::Inconclusive(format!(
@@ -364,17 +393,16 @@ impl Pool<'_> {
         };
         Ok(unjudged(&job.name, &obstacle))
     }
+}
 
-    /// What the subject says its version is.
-    fn version(&self, settings: &Settings) -> String {
-        let arguments = settings.subject.dialect.arguments("version", &[]).unwrap_or_default();
-        let line = settings.subject.command(arguments);
-        let Some((program, arguments)) = line.split_first() else { return String::new() };
-        let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
-        let text =
-            output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-        text.lines().next().unwrap_or_default().chars().take(200).collect()
-    }
+/// What the subject says its version is.
+pub(super) fn version_of(subject: &Subject) -> String {
+    let arguments = subject.dialect.arguments("version", &[]).unwrap_or_default();
+    let line = subject.command(arguments);
+    let Some((program, arguments)) = line.split_first() else { return String::new() };
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    text.lines().next().unwrap_or_default().chars().take(200).collect()
 }
 
 fn has_ended(pidfd: &std::os::fd::OwnedFd) -> bool {

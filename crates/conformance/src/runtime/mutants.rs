@@ -1,0 +1,166 @@
+//! Proof that the suite can fail: mutants of a runtime, and the kill matrix of mutants and cases.
+//!
+//! A mutant stands before any real runtime, breaks one thing, and hands on the rest. It edits `config.json`
+//! on the way in or a document on the way out, changes arguments or the exit code, or does something before
+//! or after. A row is proven when a case that passes for the runtime itself fails for a mutant of it. A
+//! mutant breaks nothing that the minimal container needs: where that does not run, a run says nothing at
+//! all, so nothing would be shown.
+
+mod call;
+mod cgroups;
+mod document;
+mod edit;
+mod features;
+mod hooks;
+mod lifecycle;
+mod matrix;
+mod state;
+
+use std::ffi::OsString;
+
+use serde_json::Value;
+
+use crate::error::{Error, Kind, Result};
+
+use call::Call;
+pub use matrix::{Kill, Matrix, Outcome, Proof, prove};
+
+/// Changes a document.
+type Edit = Box<dyn Fn(&mut Value) + Send + Sync>;
+
+/// How a mutant stands in the way.
+enum Fault {
+    /// Containers are made from another configuration.
+    Configuration(Edit),
+    /// What the operation prints is another document.
+    Output(&'static str, Edit),
+    /// Sees whole calls; what it does not break it passes on.
+    Call(Box<dyn Fn(&Call) -> Result<i32> + Send + Sync>),
+}
+
+/// One way to be wrong.
+pub struct Mutant {
+    /// What it is called.
+    pub name: String,
+    /// What it does wrong, in a sentence.
+    pub breaks: String,
+    /// The rows that have to notice, each by one case at least.
+    pub rows: Vec<&'static str>,
+    fault: Fault,
+}
+
+impl Mutant {
+    fn new(
+        name: impl Into<String>,
+        breaks: impl Into<String>,
+        rows: &[&'static str],
+        fault: Fault,
+    ) -> Mutant {
+        Mutant { name: name.into(), breaks: breaks.into(), rows: rows.to_vec(), fault }
+    }
+
+    /// One that makes containers from another configuration.
+    fn config(
+        name: impl Into<String>,
+        breaks: impl Into<String>,
+        rows: &[&'static str],
+        edit: impl Fn(&mut Value) + Send + Sync + 'static,
+    ) -> Mutant {
+        Mutant::new(name, breaks, rows, Fault::Configuration(Box::new(edit)))
+    }
+
+    /// One that prints another document.
+    fn output(
+        operation: &'static str,
+        name: impl Into<String>,
+        breaks: impl Into<String>,
+        rows: &[&'static str],
+        edit: impl Fn(&mut Value) + Send + Sync + 'static,
+    ) -> Mutant {
+        Mutant::new(name, breaks, rows, Fault::Output(operation, Box::new(edit)))
+    }
+
+    /// One that sees whole calls.
+    fn call(
+        name: impl Into<String>,
+        breaks: impl Into<String>,
+        rows: &[&'static str],
+        act: impl Fn(&Call) -> Result<i32> + Send + Sync + 'static,
+    ) -> Mutant {
+        Mutant::new(name, breaks, rows, Fault::Call(Box::new(act)))
+    }
+
+    fn act(&self, call: &Call) -> Result<i32> {
+        match &self.fault {
+            Fault::Configuration(edit) => call.with_config(edit),
+            Fault::Output(operation, edit) if call.operation() == *operation => call.with_output(edit),
+            Fault::Output(..) => call.pass(),
+            Fault::Call(act) => act(call),
+        }
+    }
+}
+
+/// Breaks nothing: what fails for it fails because something stands before the runtime.
+pub const NOTHING: &str = "nothing";
+
+/// Every mutant there is, but the one that breaks nothing.
+pub fn mutants() -> Vec<Mutant> {
+    let families = [
+        state::mutants(),
+        lifecycle::mutants(),
+        hooks::mutants(),
+        document::mutants(),
+        cgroups::mutants(),
+        features::mutants(),
+    ];
+    families.into_iter().flatten().collect()
+}
+
+/// The names of the mutants that have to break the row `id`.
+pub fn provers(id: &str) -> Vec<String> {
+    mutants().into_iter().filter(|mutant| mutant.rows.contains(&id)).map(|mutant| mutant.name).collect()
+}
+
+/// Stands before `runtime` as the mutant `name`, for one call; the exit code.
+///
+/// # Errors
+/// [`Kind::Request`] for an unknown mutant, [`Kind::Environment`] where the runtime cannot be executed.
+pub fn play(name: &str, runtime: OsString, arguments: Vec<String>) -> Result<i32> {
+    let call = Call::parse(runtime, arguments);
+    if name == NOTHING {
+        return call.pass();
+    }
+    let unknown = || Error::new(Kind::Request, format!("there is no mutant {name:?}"));
+    mutants().into_iter().find(|mutant| mutant.name == name).ok_or_else(unknown)?.act(&call)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_table_is_sound() {
+        let tested: BTreeSet<&str> = super::super::suite()
+            .iter()
+            .flat_map(|case| case.rules.iter().map(|rule| rule.requirement))
+            .collect();
+        let mut names = BTreeSet::from([NOTHING.to_owned()]);
+        let mutants = mutants();
+        assert!(mutants.len() >= 60, "{}", mutants.len());
+        for mutant in mutants {
+            assert!(!mutant.rows.is_empty() && !mutant.breaks.is_empty(), "{}", mutant.name);
+            for row in &mutant.rows {
+                assert!(tested.contains(row), "{}: no case judges {row}", mutant.name);
+            }
+            assert!(names.insert(mutant.name.clone()), "{} stands there twice", mutant.name);
+        }
+    }
+
+    #[test]
+    fn unknown_mutants_are_refused() {
+        let error = play("no such", "true".into(), Vec::new()).unwrap_err();
+        assert_eq!(error.to_string(), "there is no mutant \"no such\"");
+    }
+}
