@@ -8,6 +8,7 @@ mod demo;
 mod embed;
 mod engines;
 mod install;
+mod old_suite;
 mod setup;
 mod shell;
 mod tar;

@@ -46,7 +46,7 @@ pub struct Mutant {
     pub breaks: String,
     /// The rows that have to notice, each by one case at least.
     pub rows: Vec<&'static str>,
-    fault: Fault,
+    faults: Vec<Fault>,
 }
 
 impl Mutant {
@@ -56,7 +56,7 @@ impl Mutant {
         rows: &[&'static str],
         fault: Fault,
     ) -> Mutant {
-        Mutant { name: name.into(), breaks: breaks.into(), rows: rows.to_vec(), fault }
+        Mutant { name: name.into(), breaks: breaks.into(), rows: rows.to_vec(), faults: vec![fault] }
     }
 
     /// One that makes containers from another configuration.
@@ -90,13 +90,41 @@ impl Mutant {
         Mutant::new(name, breaks, rows, Fault::Call(Box::new(act)))
     }
 
+    /// The same, with containers from another configuration too.
+    fn and_config(mut self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Mutant {
+        self.faults.push(Fault::Configuration(Box::new(edit)));
+        self
+    }
+
+    /// Whether it changes anything for a caller who makes containers of `configs` and calls nothing but
+    /// `operations`. Where it does not, nobody can notice it.
+    pub fn touches(&self, configs: &[Value], operations: &[String]) -> bool {
+        let changes = |edit: &Edit| {
+            configs.iter().any(|config| {
+                let mut edited = config.clone();
+                edit(&mut edited);
+                edited != *config
+            })
+        };
+        self.faults.iter().any(|fault| match fault {
+            Fault::Configuration(edit) => changes(edit),
+            Fault::Output(operation, _) => operations.iter().any(|one| one == operation),
+            Fault::Call(_) => true,
+        })
+    }
+
     fn act(&self, call: &Call) -> Result<i32> {
-        match &self.fault {
-            Fault::Configuration(edit) => call.with_config(edit),
-            Fault::Output(operation, edit) if call.operation() == *operation => call.with_output(edit),
-            Fault::Output(..) => call.pass(),
-            Fault::Call(act) => act(call),
+        for fault in &self.faults {
+            match fault {
+                Fault::Configuration(edit) if call.creates() => return call.with_config(edit),
+                Fault::Output(operation, edit) if call.operation() == *operation => {
+                    return call.with_output(edit);
+                }
+                Fault::Call(act) => return act(call),
+                Fault::Configuration(_) | Fault::Output(..) => {}
+            }
         }
+        call.pass()
     }
 }
 

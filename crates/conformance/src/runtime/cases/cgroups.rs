@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::Reason;
 use crate::case::{Case, Obstacle};
+use crate::error::Context as _;
 use crate::evidence::judge::{all, equals, refused, satisfies, succeeds, unchanged};
 use crate::runtime::stage::brief;
 use crate::runtime::{CgroupDriver, Container, Stage};
@@ -209,15 +210,21 @@ fn escaping() -> Case<Stage> {
         need_cgroupfs(stage)?;
         let mut config = stage.config(&["exit:0"]);
         // In the case's own folder, so that it goes away whatever a subject makes there.
-        let canary = stage.place.join("escaped");
-        config["linux"]["cgroupsPath"] = json!(format!("/../../../../../..{}", canary.display()));
-        if let Some(container) = created(stage, &config)? {
-            stage.clean(&container)?;
+        let (canary, kept) = (stage.place.join("escaped"), stage.place.join("kept"));
+        std::fs::create_dir(&kept).context(|| "make a directory that is no cgroup")?;
+        for place in [&canary, &kept] {
+            config["linux"]["cgroupsPath"] = json!(format!("/../../../../../..{}", place.display()));
+            if let Some(container) = created(stage, &config)? {
+                stage.clean(&container)?;
+            }
         }
         stage.evidence.record("escaped", canary.exists());
+        stage.evidence.record("kept", kept.exists());
         Ok(())
     };
-    Case::new("cgroups/escaping", run).rule("LNX-CGP-06", equals("/escaped", false))
+    Case::new("cgroups/escaping", run)
+        .rule("LNX-CGP-06", equals("/escaped", false))
+        .rule("RUN-ERR-01", equals("/kept", true))
 }
 
 /// A device that containers do not get by default, and that can be opened without harm.

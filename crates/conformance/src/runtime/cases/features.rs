@@ -385,7 +385,7 @@ fn namespaces() -> Case<Stage> {
     Case::new("features/namespaces", run).rule("FLX-NS-01", all_recognised())
 }
 
-/// All listed capabilities at once; one that is not recognised would be warned of by its name.
+/// All listed capabilities at once; one that is not recognised would be warned of by its name, or not granted.
 fn capabilities() -> Case<Stage> {
     let run = |stage: &mut Stage| {
         let document = features(stage)?;
@@ -403,16 +403,27 @@ fn capabilities() -> Case<Stage> {
             })
             .collect();
         config["process"]["capabilities"] = json!({"bounding": had, "effective": had, "permitted": had});
-        let taken = takes(stage, &config)?;
-        let said = taken["stderr"].as_str().unwrap_or_default().to_owned();
+        stage.observe("observed", &config)?;
+        let said = stage.evidence.at("/observed/create/stderr").and_then(Value::as_str).unwrap_or_default();
         let unknown: Vec<&&String> = had.iter().filter(|name| said.contains(name.as_str())).collect();
-        stage.evidence.record("taken", taken["ok"].clone());
-        stage.evidence.record("unknown", json!(unknown));
+        let unknown = json!(unknown);
+        let granted = stage.evidence.at("/observed/report/capabilities/effective").and_then(Value::as_str);
+        let granted = u64::from_str_radix(granted.unwrap_or_default(), 16).unwrap_or_default();
+        let missing = |name: &&&String| {
+            plimsoll_sys::capability::number(name).is_some_and(|number| granted & (1 << number) == 0)
+        };
+        let missing = json!(had.iter().filter(missing).collect::<Vec<_>>());
+        stage.evidence.record("unknown", unknown);
+        stage.evidence.record("missing", missing);
         Ok(())
     };
-    let judge = Box::new(|evidence: &crate::Evidence| match evidence.at("/taken") {
+    let judge = Box::new(|evidence: &crate::Evidence| match evidence.at("/missing") {
         None => Judgement::not_applicable("no capabilities are listed"),
-        Some(_) => all(vec![equals("/taken", true), equals("/unknown", json!([]))])(evidence),
+        Some(_) => all(vec![
+            equals("/observed/start/exit", 0),
+            equals("/unknown", json!([])),
+            equals("/missing", json!([])),
+        ])(evidence),
     });
     Case::new("features/capabilities", run).rule("FLX-CAP-01", judge)
 }

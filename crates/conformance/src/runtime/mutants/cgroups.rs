@@ -131,8 +131,9 @@ const CALLS: [CallEntry; 3] = [
         let config = call.config().unwrap_or_default();
         let path = config.pointer("/linux/cgroupsPath").and_then(Value::as_str).unwrap_or_default();
         if let Some((_, outside)) = path.rsplit_once("..") {
-            // There from an earlier call, or nowhere to go.
+            // As a cgroup it has a file, so that nobody takes it for an empty directory.
             let _ = std::fs::create_dir(outside);
+            let _ = std::fs::write(PathBuf::from(outside).join("cgroup.procs"), "");
         }
         call.pass()
     }),

@@ -3,22 +3,33 @@
 use serde_json::{Value, json};
 
 use super::Mutant;
-use super::call::Call;
-use super::edit::{push, put, remove, replace};
-use crate::error::Result;
+use super::edit::{keep, push, put, remove, replace};
 
 pub(super) fn mutants() -> Vec<Mutant> {
     let output = |(name, breaks, rows, edit): Entry| Mutant::output("features", name, breaks, rows, edit);
     let mut all: Vec<Mutant> = TABLE.map(output).into();
     all.extend(LISTS.map(lists_too_much));
     all.extend(DENIALS.map(denies));
-    all.push(Mutant::call(
+    all.push(Mutant::config(
+        "a-capability-that-is-only-listed",
+        "a capability that features lists is passed over",
+        &["FLX-CAP-01"],
+        |config| {
+            for set in ["bounding", "effective", "permitted", "inheritable", "ambient"] {
+                let pointer = format!("/process/capabilities/{set}");
+                keep(config, &pointer, |name| *name != "CAP_SYS_PTRACE");
+            }
+        },
+    ));
+    all.push(Mutant::output(
+        "features",
         "features-of-the-moment",
         "features depends on where it is asked",
         &["FEA-GEN-02"],
-        |call| match (call.operation(), std::env::var_os("XDG_RUNTIME_DIR")) {
-            ("features", Some(_)) => call.with_output(&|features| push(features, "/mountOptions", "moment")),
-            _ => call.pass(),
+        |features| {
+            if std::env::var_os("XDG_RUNTIME_DIR").is_some() {
+                push(features, "/mountOptions", "moment");
+            }
         },
     ));
     all
@@ -26,7 +37,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
 
 type Entry = (&'static str, &'static str, &'static [&'static str], fn(&mut Value));
 
-const TABLE: [Entry; 8] = [
+const TABLE: [Entry; 9] = [
     (
         "features-without-least-version",
         "features lacks ociVersionMin",
@@ -82,6 +93,15 @@ const TABLE: [Entry; 8] = [
         },
     ),
     (
+        "features-of-another-mind",
+        "features says the opposite of what is so about mapped mounts",
+        &["FLX-MEXT-idmap"],
+        |features| {
+            let said = features.pointer("/linux/mountExtensions/idmap/enabled") == Some(&json!(true));
+            put(features, "/linux/mountExtensions", json!({"idmap": {"enabled": !said}}));
+        },
+    ),
+    (
         "features-denies-version-1",
         "features denies the cgroups it works on",
         &["FLX-CG-v1", "FLX-CG-v2"],
@@ -93,10 +113,9 @@ const TABLE: [Entry; 8] = [
 ];
 
 /// A list, an entry that it must not have, and the row.
-const LISTS: [(&str, &str, &str); 11] = [
+const LISTS: [(&str, &str, &str); 10] = [
     ("/mountOptions", "nosuchoption", "FEA-MNT-01"),
     ("/linux/namespaces", "nosuchnamespace", "FLX-NS-01"),
-    ("/linux/capabilities", "CAP_NO_SUCH", "FLX-CAP-01"),
     ("/linux/seccomp/actions", "SCMP_ACT_NOSUCH", "FLX-SEC-actions"),
     ("/linux/seccomp/operators", "SCMP_CMP_NOSUCH", "FLX-SEC-operators"),
     ("/linux/seccomp/archs", "SCMP_ARCH_NOSUCH", "FLX-SEC-archs"),
@@ -116,22 +135,18 @@ fn lists_too_much((pointer, entry, row): (&'static str, &'static str, &'static s
 }
 
 /// What features denies, what is passed over all the same where a configuration has it, and the row.
-const DENIALS: [(&str, &str, &str); 6] = [
+const DENIALS: [(&str, &str, &str); 5] = [
     ("/linux/seccomp/enabled", "/linux/seccomp", "FLX-SEC-01"),
     ("/linux/apparmor/enabled", "/process/apparmorProfile", "FLX-LSM-apparmor"),
     ("/linux/selinux/enabled", "/process/selinuxLabel", "FLX-LSM-selinux"),
     ("/linux/intelRdt/enabled", "/linux/intelRdt", "FLX-RDT-enabled"),
-    ("/linux/mountExtensions/idmap/enabled", "", "FLX-MEXT-idmap"),
     ("/linux/netDevices/enabled", "/linux/netDevices", "FLX-NETDEV-01"),
 ];
 
 fn denies((claim, property, row): (&'static str, &'static str, &'static str)) -> Mutant {
     let what = claim.trim_start_matches("/linux/").trim_end_matches("/enabled").replace('/', "-");
     let breaks = format!("features denies {what}, and passes it over where it is asked for");
-    Mutant::call(format!("features-denies-{what}"), breaks, &[row], move |call: &Call| -> Result<i32> {
-        match call.operation() {
-            "features" => call.with_output(&|features| put(features, claim, false)),
-            _ => call.with_config(&|config| remove(config, property)),
-        }
-    })
+    let name = format!("features-denies-{what}");
+    Mutant::output("features", name, breaks, &[row], move |features| put(features, claim, false))
+        .and_config(move |config| remove(config, property))
 }

@@ -221,6 +221,7 @@ fn limit(limit: &'static Limit) -> Case<Stage> {
             return Err(Obstacle::NotApplicable(why));
         }
         known_file(limit.controller, file)?;
+        told_apart(limit.row)?;
         let mut config = stage.config(&["exit:0"]);
         config["linux"]["resources"] = (limit.resources)();
         read(stage, &config, limit.controller, &[file])
@@ -231,6 +232,21 @@ fn limit(limit: &'static Limit) -> Case<Stage> {
         held(file, shown)(evidence)
     });
     Case::new(format!("cgroups/{}", limit.row), run).rule(limit.row, all(vec![succeeds("/create"), holds]))
+}
+
+/// Skips where the file holds the same whether the limit is applied or not.
+fn told_apart(row: &str) -> Result<(), Obstacle> {
+    let holds =
+        |file: &str, text: &str| std::fs::read_to_string(file).is_ok_and(|found| found.trim() == text);
+    match row {
+        "LNX-CPU-mems" if holds("/sys/devices/system/node/online", "0") => {
+            Err(Obstacle::Skip(Reason::Hardware, "this host has one memory node".to_owned()))
+        }
+        "LNX-MEM-useHierarchy" if holds("/sys/fs/cgroup/memory/memory.use_hierarchy", "1") => {
+            Err(Obstacle::Skip(Reason::Kernel, "every hierarchy of this kernel is one".to_owned()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Skips where the kernel has the controller but not this file of it.
