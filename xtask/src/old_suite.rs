@@ -37,6 +37,10 @@ pub(crate) struct Options {
     /// Only mutants of this name or beginning; may be repeated.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
+    /// What our suite kills, as `plimsoll conformance mutants --output` writes it; by default that is run with
+    /// the same runtime.
+    #[arg(long, value_name = "FILE")]
+    matrix: Option<PathBuf>,
     /// Keep what is found in this file, and do not look for it again.
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
@@ -91,6 +95,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     })?;
     let baselines = baselines.into_inner().map_err(poisoned)?;
     let found = Mutex::new(options.known());
+    let page = Page { programs: &programs, baselines: &baselines };
     in_parallel(options.jobs, &killed, |mutant| {
         if found.lock().map_err(poisoned)?.iter().any(|row| row.mutant == mutant.name) {
             return Ok(());
@@ -99,16 +104,23 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         eprintln!("{}: {}", row.mutant, row.noticed.as_ref().map_or("survives", |(program, _)| program));
         let mut found = found.lock().map_err(poisoned)?;
         found.push(row);
-        options.keep(&found)
+        options.keep(&found)?;
+        // What is there is of use, should the rest never come.
+        write(options, &found, &killed, &page)
     })?;
+    let found = found.into_inner().map_err(poisoned)?;
+    write(options, &found, &killed, &page)
+}
+
+/// Writes the table of what was found, in the order of the mutants.
+fn write(options: &Options, found: &[Row], killed: &[Mutant], page: &Page<'_>) -> Result<()> {
     let place_of = |row: &Row| killed.iter().position(|mutant| mutant.name == row.mutant);
-    let mut rows = found.into_inner().map_err(poisoned)?;
-    rows.retain(|row| place_of(row).is_some());
+    let mut rows: Vec<Row> = found.iter().filter(|row| place_of(row).is_some()).cloned().collect();
     rows.sort_by_key(place_of);
-    let text = page(options, &rows, &programs, &baselines);
     if let Some(folder) = options.output.parent() {
         std::fs::create_dir_all(folder).context("make a folder for the table")?;
     }
+    let text = page.text(options, &rows);
     std::fs::write(&options.output, text).with_context(|| format!("write {}", options.output.display()))
 }
 
@@ -158,17 +170,27 @@ fn build() -> Result<PathBuf> {
     Ok(root().join("target/debug/plimsoll"))
 }
 
-/// The mutants that our own suite kills before the same runtime on this machine.
-fn killed(options: &Options, plimsoll: &Path, file: &Path) -> Result<Vec<Mutant>> {
-    let mut command = Command::new(plimsoll);
-    command.arg("--runtime").arg(&options.runtime).args(["conformance", "mutants", "--output"]).arg(file);
-    for name in &options.only {
-        command.args(["--only", name]);
-    }
-    // Its exit code says whether all were killed, which is not asked here.
-    let status = command.stdout(std::process::Stdio::null()).status().context("execute plimsoll")?;
-    let text = std::fs::read(file).with_context(|| format!("no matrix was made: {status}"))?;
+/// The mutants that our own suite kills.
+fn killed(options: &Options, plimsoll: &Path, made: &Path) -> Result<Vec<Mutant>> {
+    let file = match &options.matrix {
+        Some(file) => file,
+        None => {
+            let mut command = Command::new(plimsoll);
+            command
+                .arg("--runtime")
+                .arg(&options.runtime)
+                .args(["conformance", "mutants", "--output"])
+                .arg(made);
+            // Its exit code says whether all were killed, which is not asked here.
+            command.stdout(std::process::Stdio::null()).status().context("execute plimsoll")?;
+            made
+        }
+    };
+    let text = std::fs::read(file).with_context(|| format!("read the matrix {}", file.display()))?;
     let matrix: Value = serde_json::from_slice(&text)?;
+    let wanted = |name: &str| {
+        options.only.is_empty() || options.only.iter().any(|only| name.starts_with(only.as_str()))
+    };
     let dead = |mutant: &Mutant| {
         let outcomes = matrix["mutants"].as_array().into_iter().flatten();
         outcomes.into_iter().any(|one| {
@@ -176,7 +198,7 @@ fn killed(options: &Options, plimsoll: &Path, file: &Path) -> Result<Vec<Mutant>
                 && one["killed"].as_array().is_some_and(|kills| !kills.is_empty())
         })
     };
-    Ok(mutants().into_iter().filter(dead).collect())
+    Ok(mutants().into_iter().filter(|mutant| wanted(&mutant.name) && dead(mutant)).collect())
 }
 
 /// How programs are run.
@@ -288,20 +310,23 @@ fn recorder(record: &Path, runtime: &Path) -> String {
     )
 }
 
-fn page(
-    options: &Options,
-    rows: &[Row],
-    programs: &[Program],
-    baselines: &BTreeMap<String, Baseline>,
-) -> String {
-    let survivors = rows.iter().filter(|row| row.noticed.is_none()).count();
-    let untouched = rows.iter().filter(|row| row.tried == 0).count();
-    let failing = baselines.values().filter(|baseline| !baseline.reports.is_empty()).count();
-    let runtime = Command::new(&options.runtime).arg("--version").output();
-    let runtime = runtime
-        .map(|output| String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned());
-    let mut text = format!(
-        "# The validation programs of runtime-tools and our mutants\n\n\
+/// What the table says beside its rows.
+struct Page<'a> {
+    programs: &'a [Program],
+    baselines: &'a BTreeMap<String, Baseline>,
+}
+
+impl Page<'_> {
+    fn text(&self, options: &Options, rows: &[Row]) -> String {
+        let survivors = rows.iter().filter(|row| row.noticed.is_none()).count();
+        let untouched = rows.iter().filter(|row| row.tried == 0).count();
+        let failing = self.baselines.values().filter(|baseline| !baseline.reports.is_empty()).count();
+        let runtime = Command::new(&options.runtime).arg("--version").output();
+        let runtime = runtime.map(|output| {
+            String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned()
+        });
+        let mut text = format!(
+            "# The validation programs of runtime-tools and our mutants\n\n\
          `plimsoll conformance mutants` breaks a runtime in one way after the other and wants the suite to notice. Here the \
          {} validation programs of runtime-tools are run over the same mutants.\n\n\
          Of {} mutants that our suite kills before the same runtime on the same machine, they notice {}; {} survive, \
@@ -313,19 +338,20 @@ fn page(
          | noticed | the program reports a failing line, an exit code or a time-out that it reports in neither of two runs with the runtime itself |\n\
          | order | the quickest program first, until one notices; programs for whose configurations and operations the mutant does nothing are not run |\n\n\
          | mutant | breaks | noticed by | report, or programs run in vain |\n|---|---|---|---|\n",
-        programs.len(),
-        rows.len(),
-        rows.len() - survivors,
-        survivors,
-        runtime.unwrap_or_default(),
-        options.seconds,
-    );
-    for row in rows {
-        let (program, report) = match &row.noticed {
-            Some((program, report)) => (program.as_str(), report.replace('|', "\\|")),
-            None => ("**survives**", row.tried.to_string()),
-        };
-        text.push_str(&format!("| {} | {} | {program} | {report} |\n", row.mutant, row.rows));
+            self.programs.len(),
+            rows.len(),
+            rows.len() - survivors,
+            survivors,
+            runtime.unwrap_or_default(),
+            options.seconds,
+        );
+        for row in rows {
+            let (program, report) = match &row.noticed {
+                Some((program, report)) => (program.as_str(), report.replace('|', "\\|")),
+                None => ("**survives**", row.tried.to_string()),
+            };
+            text.push_str(&format!("| {} | {} | {program} | {report} |\n", row.mutant, row.rows));
+        }
+        text
     }
-    text
 }

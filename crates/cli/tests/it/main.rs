@@ -8,6 +8,7 @@ mod hostile;
 mod images;
 mod json;
 mod killed;
+mod mutants;
 mod rootless;
 mod run;
 mod trees;

@@ -110,6 +110,15 @@ impl Call {
         Call::parse(self.program.clone(), all)
     }
 
+    /// The same without the option `name` and its value.
+    pub(super) fn without(&self, name: &str) -> Call {
+        let mut words = self.words.clone();
+        if let Some(at) = words.iter().position(|word| word == name) {
+            words.drain(at..(at + 2).min(words.len()));
+        }
+        Call::parse(self.program.clone(), words)
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.words);
@@ -164,6 +173,21 @@ impl Call {
         let context = || format!("edit {}", file.display());
         let text = std::fs::read(&file).context(context)?;
         std::fs::write(&file, edited.to_string()).context(context)?;
+        let passed = self.pass();
+        std::fs::write(&file, text).context(context)?;
+        passed
+    }
+
+    /// Hands an `exec` on while the file that it names for the process is what `edit` makes of it.
+    pub(super) fn with_process(&self, edit: &dyn Fn(&mut Value)) -> Result<i32> {
+        let file =
+            self.value("--process").or_else(|| self.value("-p")).filter(|_| self.operation() == "exec");
+        let Some(file) = file.map(PathBuf::from) else { return self.pass() };
+        let context = || format!("edit {}", file.display());
+        let text = std::fs::read(&file).context(context)?;
+        let Ok(mut process) = serde_json::from_slice::<Value>(&text) else { return self.pass() };
+        edit(&mut process);
+        std::fs::write(&file, process.to_string()).context(context)?;
         let passed = self.pass();
         std::fs::write(&file, text).context(context)?;
         passed

@@ -187,14 +187,14 @@ struct Trial {
     mutant: Mutant,
     column: Column,
     /// Rows that have not noticed yet.
-    open: BTreeSet<&'static str>,
+    open: BTreeSet<String>,
     stillborn: Option<String>,
 }
 
 impl Trial {
     fn new(mutant: Mutant, settings: &Settings, proof: &Proof) -> Trial {
         let column = Column::new(mutated(settings, &proof.wrapper, &mutant.name));
-        let open = mutant.rows.iter().copied().collect();
+        let open = mutant.rows.iter().cloned().collect();
         Trial { mutant, column, open, stillborn: None }
     }
 
@@ -204,7 +204,7 @@ impl Trial {
         let mut picked = Vec::new();
         loop {
             let judged = |case: &Case<Stage>| -> BTreeSet<&str> {
-                case.rules.iter().map(|rule| rule.requirement).filter(|row| open.contains(row)).collect()
+                case.rules.iter().map(|rule| rule.requirement).filter(|row| open.contains(*row)).collect()
             };
             let untried = suite.iter().enumerate().filter(|(at, _)| !self.column.seen.contains_key(at));
             let untried = untried.filter(|(at, _)| !picked.contains(at)).map(|(at, case)| (at, judged(case)));
@@ -213,7 +213,7 @@ impl Trial {
             match best {
                 Some((at, rows)) if !rows.is_empty() => {
                     picked.push(at);
-                    open.retain(|row| !rows.contains(row));
+                    open.retain(|row| !rows.contains(row.as_str()));
                 }
                 _ => return picked,
             }
@@ -240,7 +240,7 @@ impl Trial {
                 .iter()
                 .enumerate()
                 .filter(|(_, case)| case.rules.iter().any(|rule| rule.requirement == row));
-            let said: Vec<Judgement> = cases.filter_map(|(at, _)| own.judgement(suite, at, row)).collect();
+            let said: Vec<Judgement> = cases.filter_map(|(at, _)| own.judgement(suite, at, &row)).collect();
             match said.iter().find(|said| said.verdict != Verdict::Pass) {
                 Some(other) if !said.iter().any(|said| said.verdict == Verdict::Pass) => {
                     let why = format!("{}: {}", other.verdict.as_str(), other.observed);
@@ -318,7 +318,7 @@ impl Prover<'_, '_> {
                 said.is_some_and(|said| is_sound(said.verdict))
             };
             let dead: BTreeSet<&str> = kills.iter().filter(sound).map(|kill| kill.row.as_str()).collect();
-            trial.open.retain(|row| !dead.contains(row));
+            trial.open.retain(|row| !dead.contains(row.as_str()));
         }
         Ok(!next.is_empty())
     }

@@ -1,0 +1,111 @@
+//! The judge can fail: every mutant of a runtime is noticed by the rows that are said to notice it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use plimsoll_test_support::{Need, find_program, have, skipped};
+use serde_json::Value;
+
+/// Mutants whose cases need cgroups of version 2 and nothing else.
+const ONLY_CGROUP2: [&str; 4] = ["cgroups-are-", "delegation-", "no-limit-unified", "no-limit-memory"];
+
+/// For a runtime that takes longer to start than ours: a few of each family.
+const FEW: [&str; 9] = [
+    "state-own-word",
+    "delete-forces",
+    "refusal-leaves-a-cgroup",
+    "hooks-in-reverse",
+    "no-poststop-hooks",
+    "any-version",
+    "mount-without-nodev",
+    "a-capability-less",
+    "filter-with-one-comparison",
+];
+
+/// The kill matrix of `runtime`, or `None` where `plimsoll` was built without a probe.
+fn matrix(runtime: &Path, arguments: &[&str]) -> Option<Value> {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("matrix.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+    command.arg("--runtime").arg(runtime).args(["conformance", "mutants"]).args(arguments);
+    let output = command.arg("--output").arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("built without a probe") {
+        skipped("plimsoll was built without a probe");
+        return None;
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let matrix = std::fs::read(&file).unwrap_or_else(|e| panic!("{e}: {said}"));
+    assert_eq!(output.status.code(), Some(0), "{said}\n{}", survivors(&text));
+    Some(serde_json::from_slice(&matrix).unwrap())
+}
+
+/// What of the matrix says why it does not hold.
+fn survivors(text: &str) -> String {
+    let telling = ["SURVIVED", "has not noticed", "shows nothing", "stands before", "mutants:"];
+    let lines = text.lines().filter(|line| telling.iter().any(|word| line.contains(word)));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// How many mutants have died.
+fn killed(matrix: &Value) -> usize {
+    let mutants = matrix["mutants"].as_array().unwrap();
+    mutants.iter().filter(|mutant| !mutant["killed"].as_array().unwrap().is_empty()).count()
+}
+
+fn own_runtime() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_plimsoll")).with_file_name("plimsoll-runtime")
+}
+
+#[test]
+fn every_mutant_is_noticed() {
+    if !have(&[Need::Root]) {
+        return;
+    }
+    let runtime = own_runtime();
+    if !runtime.is_file() {
+        return skipped("plimsoll-runtime is not built beside plimsoll");
+    }
+    let Some(matrix) = matrix(&runtime, &[]) else { return };
+    assert!(killed(&matrix) >= 250, "{} mutants were killed", killed(&matrix));
+    let arguments = ONLY_CGROUP2.iter().flat_map(|name| ["--only", name]);
+    let arguments: Vec<&str> = ["--only-cgroup2"].into_iter().chain(arguments).collect();
+    self::matrix(&runtime, &arguments);
+}
+
+#[test]
+fn mutants_of_another_runtime_are_noticed() {
+    if !have(&[Need::Root, Need::Program("runc")]) {
+        return;
+    }
+    let arguments: Vec<&str> = FEW.iter().flat_map(|name| ["--only", name]).collect();
+    let Some(matrix) = matrix(&find_program("runc").unwrap(), &arguments) else { return };
+    assert_eq!(killed(&matrix), FEW.len());
+}
+
+#[test]
+fn an_unknown_mutant_is_an_error() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+    let output = command.args(["conformance", "mutant", "nobody", "true", "state", "x"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said.trim_end(), "plimsoll: there is no mutant \"nobody\"");
+}
+
+#[test]
+fn a_mutant_puts_the_configuration_back() {
+    let bundle = tempfile::tempdir().unwrap();
+    let file = bundle.path().join("config.json");
+    let text = "{ \"ociVersion\": \"0.1\" }\n";
+    std::fs::write(&file, text).unwrap();
+    let copy = bundle.path().join("seen");
+    let script = bundle.path().join("runtime");
+    std::fs::write(&script, format!("#!/bin/sh\ncat config.json > {}\nexit 7\n", copy.display())).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+    command.args(["conformance", "mutant", "any-version"]).arg(&script).args(["--root", "r", "create", "x"]);
+    let status = command.current_dir(bundle.path()).status().unwrap();
+    assert_eq!(status.code(), Some(7));
+    assert_eq!(std::fs::read_to_string(&copy).unwrap(), r#"{"ociVersion":"1.0.2"}"#);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+}
