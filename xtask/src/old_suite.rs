@@ -4,6 +4,7 @@
 //! whatever it leaves behind goes away. It notices a mutant when it reports something that it does not report
 //! for the runtime itself.
 
+mod cgroups;
 mod program;
 
 use std::collections::BTreeMap;
@@ -95,8 +96,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     })?;
     let baselines = baselines.into_inner().map_err(poisoned)?;
     let found = Mutex::new(options.known());
-    let page = Page { programs: &programs, baselines: &baselines };
-    in_parallel(options.jobs, &killed, |mutant| {
+    let page = Page { programs: &programs, baselines: &baselines, killed: killed.len() };
+    // What is soon done comes first.
+    let mut order: Vec<&Mutant> = killed.iter().collect();
+    let seconds = |mutant: &Mutant| -> f64 {
+        let touched = baselines.values().filter(|one| mutant.touches(&one.configs, &one.operations));
+        touched.map(|one| one.seconds).sum()
+    };
+    order.sort_by(|left, right| seconds(left).total_cmp(&seconds(right)));
+    in_parallel(options.jobs, &order, |mutant| {
         if found.lock().map_err(poisoned)?.iter().any(|row| row.mutant == mutant.name) {
             return Ok(());
         }
@@ -108,6 +116,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         // What is there is of use, should the rest never come.
         write(options, &found, &killed, &page)
     })?;
+    cgroups::remove();
     let found = found.into_inner().map_err(poisoned)?;
     write(options, &found, &killed, &page)
 }
@@ -206,8 +215,8 @@ struct Suite<'a> {
     options: &'a Options,
     plimsoll: &'a Path,
     place: &'a Path,
-    /// Programs that name one cgroup take turns.
-    cgroups: Mutex<()>,
+    /// Programs that name one cgroup take turns; there are two such names.
+    cgroups: [Mutex<()>; 2],
 }
 
 impl Suite<'_> {
@@ -215,7 +224,7 @@ impl Suite<'_> {
         if !options.suite.join("rootfs-amd64.tar.gz").exists() {
             bail!("{} is no source of runtime-tools", options.suite.display());
         }
-        Ok(Suite { options, plimsoll, place, cgroups: Mutex::new(()) })
+        Ok(Suite { options, plimsoll, place, cgroups: Default::default() })
     }
 
     fn programs(&self) -> Result<Vec<Program>> {
@@ -244,7 +253,7 @@ impl Suite<'_> {
         let script = self.script(&format!("record-{}", program.name), &text)?;
         let first = self.run(program, &script)?;
         let second = self.run(program, &script)?;
-        Baseline::new(&record, first, second)
+        Baseline::new(&record, &first, &second)
     }
 
     fn script(&self, name: &str, text: &str) -> Result<PathBuf> {
@@ -256,10 +265,7 @@ impl Suite<'_> {
     }
 
     fn run(&self, program: &Program, script: &Path) -> Result<program::Ran> {
-        let _turn = match program.shares_cgroups() {
-            true => Some(self.cgroups.lock()),
-            false => None,
-        };
+        let _turn = program.shared_cgroup().and_then(|name| self.cgroups.get(name)).map(Mutex::lock);
         program.run(&self.options.suite, script, self.options.seconds)
     }
 
@@ -314,6 +320,8 @@ fn recorder(record: &Path, runtime: &Path) -> String {
 struct Page<'a> {
     programs: &'a [Program],
     baselines: &'a BTreeMap<String, Baseline>,
+    /// How many mutants there are to try.
+    killed: usize,
 }
 
 impl Page<'_> {
@@ -329,8 +337,9 @@ impl Page<'_> {
             "# The validation programs of runtime-tools and our mutants\n\n\
          `plimsoll conformance mutants` breaks a runtime in one way after the other and wants the suite to notice. Here the \
          {} validation programs of runtime-tools are run over the same mutants.\n\n\
-         Of {} mutants that our suite kills before the same runtime on the same machine, they notice {}; {} survive, \
-         {untouched} of them because no program asks for anything that they break.\n\n\
+         Of {} mutants that our suite kills on the same machine, before a runtime of the caller's choice, {} were tried: \
+         the programs notice {}; {} survive, {untouched} of them because no program asks for anything that they \
+         break.\n\n\
          | | |\n|---|---|\n\
          | made by | `cargo xtask old-suite --suite DIR --runtime R` |\n\
          | runtime | {} |\n\
@@ -339,6 +348,7 @@ impl Page<'_> {
          | order | the quickest program first, until one notices; programs for whose configurations and operations the mutant does nothing are not run |\n\n\
          | mutant | breaks | noticed by | report, or programs run in vain |\n|---|---|---|---|\n",
             self.programs.len(),
+            self.killed,
             rows.len(),
             rows.len() - survivors,
             survivors,

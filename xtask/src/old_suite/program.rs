@@ -35,9 +35,13 @@ pub(super) struct Baseline {
 const SHOWN: usize = 120;
 
 impl Program {
-    /// Whether it uses one of the cgroups that several programs name alike.
-    pub(super) fn shares_cgroups(&self) -> bool {
-        self.name.starts_with("linux_cgroups") || self.name.starts_with("delete")
+    /// Which of the cgroups it uses that several programs name alike.
+    pub(super) fn shared_cgroup(&self) -> Option<usize> {
+        match self.name.as_str() {
+            name if name.starts_with("linux_cgroups_relative") => Some(1),
+            name if name.starts_with("linux_cgroups") || name == "delete_resources" => Some(0),
+            _ => None,
+        }
     }
 
     /// Runs it with `runtime`. What it leaves behind dies with its namespaces.
@@ -77,7 +81,7 @@ fn failing(line: &str) -> Option<String> {
 
 impl Baseline {
     /// From two runs, whose record is in `folder`.
-    pub(super) fn new(folder: &Path, first: Ran, second: Ran) -> Result<Baseline> {
+    pub(super) fn new(folder: &Path, first: &Ran, second: &Ran) -> Result<Baseline> {
         let mut configs = Vec::new();
         for entry in std::fs::read_dir(folder).context("read a record")?.flatten() {
             let text = std::fs::read(entry.path()).context("read a record")?;

@@ -31,6 +31,9 @@ pub use matrix::{Kill, Matrix, Outcome, Proof, prove};
 /// Changes a document.
 type Edit = Box<dyn Fn(&mut Value) + Send + Sync>;
 
+/// Does something in place of a call; the exit code.
+type Act = Box<dyn Fn(&Call) -> Result<i32> + Send + Sync>;
+
 /// How a mutant stands in the way.
 enum Fault {
     /// Containers are made from another configuration.
@@ -38,7 +41,7 @@ enum Fault {
     /// What the operation prints is another document.
     Output(&'static str, Edit),
     /// Sees whole calls; what it does not break it passes on.
-    Call(Box<dyn Fn(&Call) -> Result<i32> + Send + Sync>),
+    Call(Act),
 }
 
 /// One way to be wrong.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::case::{Case, Obstacle};
 use crate::error::Context as _;
-use crate::evidence::judge::{all, refused, unchanged};
+use crate::evidence::judge::{all, refused, unchanged, where_supported};
 use crate::evidence::{Judge, was_refused};
 use crate::runtime::Stage;
 use crate::runtime::seen::{gives, optional};
@@ -196,10 +196,15 @@ fn nothing_to_use(rows: &'static Rows) -> Case<Stage> {
 fn half(name: &str, row: &'static str, missing: &'static str) -> Case<Stage> {
     let run = move |stage: &mut Stage| {
         let mut entry = entry(stage, "idmap", true)?;
+        let mut config = stage.config(&["exit:0"]);
+        add_mount(&mut config, entry.clone());
+        stage.observe("control", &config)?;
         super::edit::remove(&mut entry, &format!("/{missing}"));
         let mut config = stage.config(&["exit:0"]);
         add_mount(&mut config, entry);
         stage.attempt("attempt", &config)
     };
-    Case::new(name, run).rule(row, refused("/attempt")).rule("RUN-ERR-01", unchanged("/attempt"))
+    Case::new(name, run)
+        .rule(row, where_supported("/control", refused("/attempt")))
+        .rule("RUN-ERR-01", unchanged("/attempt"))
 }

@@ -84,6 +84,8 @@ fn personality() -> Case<Stage> {
 fn personality_refused() -> Case<Stage> {
     Case::new("personality/refused", |stage: &mut Stage| {
         let mut config = stage.config(&["exit:0"]);
+        config["linux"]["personality"] = json!({"domain": "LINUX"});
+        stage.observe("control", &config)?;
         for (name, value) in [
             ("unknown", json!({"domain": "LINUX64"})),
             ("flag", json!({"domain": "LINUX", "flags": ["ADDR_NO_RANDOMIZE"]})),
@@ -94,8 +96,8 @@ fn personality_refused() -> Case<Stage> {
         Ok(())
     })
     .rule("RUN-ERR-01", refusals_leave_nothing())
-    .rule("LNX-PERS-01", each_refused_by_start(&["/unknown"]))
-    .rule("LNX-PERS-02", each_refused_by_start(&["/flag"]))
+    .rule("LNX-PERS-01", where_supported("/control", each_refused_by_start(&["/unknown"])))
+    .rule("LNX-PERS-02", where_supported("/control", each_refused_by_start(&["/flag"])))
 }
 
 /// Where the file system of classes is mounted, as `/proc/self/mounts` has it.

@@ -169,6 +169,8 @@ fn scheduler_defaults() -> Case<Stage> {
 fn scheduler_refused() -> Case<Stage> {
     Case::new("scheduler/refused", |stage: &mut Stage| {
         let mut config = stage.config(&["exit:0"]);
+        config["process"]["scheduler"] = json!({"policy": "SCHED_OTHER"});
+        stage.observe("control", &config)?;
         for (name, value) in [
             ("unknown", json!({"policy": "SCHED_TEST"})),
             // The kernel has never had it.
@@ -181,8 +183,8 @@ fn scheduler_refused() -> Case<Stage> {
         Ok(())
     })
     .rule("RUN-ERR-01", refusals_leave_nothing())
-    .rule("CFG-SCHED-01", each_refused_by_start(&["/unknown", "/unsupported"]))
-    .rule("CFG-SCHED-05", each_refused_by_start(&["/flag"]))
+    .rule("CFG-SCHED-01", where_supported("/control", each_refused_by_start(&["/unknown", "/unsupported"])))
+    .rule("CFG-SCHED-05", where_supported("/control", each_refused_by_start(&["/flag"])))
 }
 
 /// Class, level, and the kernel's number of the class; the idle class has no levels.
@@ -224,6 +226,8 @@ fn io_priority((class, level, number): &'static (&str, i64, i64)) -> Case<Stage>
 fn io_priority_refused() -> Case<Stage> {
     Case::new("io-priority/refused", |stage: &mut Stage| {
         let mut config = stage.config(&["exit:0"]);
+        config["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_BE", "priority": 4});
+        stage.observe("control", &config)?;
         for (name, value) in [
             ("class", json!({"class": "IOPRIO_CLASS_TEST", "priority": 1})),
             ("high", json!({"class": "IOPRIO_CLASS_BE", "priority": 8})),
@@ -235,8 +239,8 @@ fn io_priority_refused() -> Case<Stage> {
         Ok(())
     })
     .rule("RUN-ERR-01", refusals_leave_nothing())
-    .rule("CFG-IOPR-01", each_refused_by_start(&["/class"]))
-    .rule("CFG-IOPR-02", each_refused_by_start(&["/high", "/negative"]))
+    .rule("CFG-IOPR-01", where_supported("/control", each_refused_by_start(&["/class"])))
+    .rule("CFG-IOPR-02", where_supported("/control", each_refused_by_start(&["/high", "/negative"])))
 }
 
 fn several_processors() -> Result<(), Obstacle> {
@@ -351,6 +355,8 @@ fn memory_policy_refused() -> Case<Stage> {
     Case::new("memory-policy/refused", |stage: &mut Stage| {
         kernel_has_policies(0)?;
         let mut config = stage.config(&["exit:0"]);
+        config["linux"]["memoryPolicy"] = json!({"mode": "MPOL_BIND", "nodes": "0"});
+        stage.observe("control", &config)?;
         for (name, policy) in [
             ("unknown", json!({"mode": "MPOL_TEST"})),
             ("default-nodes", json!({"mode": "MPOL_DEFAULT", "nodes": "0"})),
@@ -363,7 +369,10 @@ fn memory_policy_refused() -> Case<Stage> {
         }
         Ok(())
     })
-    .rule("LNX-MPOL-01", each_refused_by_start(&["/unknown"]))
-    .rule("LNX-MPOL-02", each_refused_by_start(&["/default-nodes", "/bind-none", "/malformed"]))
-    .rule("LNX-MPOL-03", each_refused_by_start(&["/flag"]))
+    .rule("LNX-MPOL-01", where_supported("/control", each_refused_by_start(&["/unknown"])))
+    .rule(
+        "LNX-MPOL-02",
+        where_supported("/control", each_refused_by_start(&["/default-nodes", "/bind-none", "/malformed"])),
+    )
+    .rule("LNX-MPOL-03", where_supported("/control", each_refused_by_start(&["/flag"])))
 }

@@ -178,14 +178,25 @@ impl Call {
         passed
     }
 
-    /// Hands an `exec` on while the file that it names for the process is what `edit` makes of it.
+    /// The file that an `exec` has its process from.
+    fn process_file(&self) -> Option<PathBuf> {
+        let file = self.value("--process").or_else(|| self.value("-p"));
+        file.filter(|_| self.operation() == "exec").map(PathBuf::from)
+    }
+
+    /// The process that an `exec` is to start, where it is JSON.
+    pub(super) fn process(&self) -> Option<Value> {
+        let text = std::fs::read(self.process_file()?).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// Hands an `exec` on while the file of its process is what `edit` makes of it.
     pub(super) fn with_process(&self, edit: &dyn Fn(&mut Value)) -> Result<i32> {
-        let file =
-            self.value("--process").or_else(|| self.value("-p")).filter(|_| self.operation() == "exec");
-        let Some(file) = file.map(PathBuf::from) else { return self.pass() };
+        let (Some(file), Some(mut process)) = (self.process_file(), self.process()) else {
+            return self.pass();
+        };
         let context = || format!("edit {}", file.display());
         let text = std::fs::read(&file).context(context)?;
-        let Ok(mut process) = serde_json::from_slice::<Value>(&text) else { return self.pass() };
         edit(&mut process);
         std::fs::write(&file, process.to_string()).context(context)?;
         let passed = self.pass();

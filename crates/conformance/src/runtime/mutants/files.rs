@@ -134,10 +134,7 @@ const PASSED_OVER: [(&str, &[&str]); 6] = [
     ("/root/readonly", &["CFG-ROOT-06"]),
     ("/linux/maskedPaths", &["LNX-MASK-01", "LNX-MASK-02"]),
     ("/linux/readonlyPaths", &["LNX-ROP-01", "LNX-ROP-02"]),
-    (
-        "/linux/rootfsPropagation",
-        &["LNX-PROP-shared", "LNX-PROP-slave", "LNX-PROP-unbindable", "LNX-PROP-bad"],
-    ),
+    ("/linux/rootfsPropagation", &["LNX-PROP-shared", "LNX-PROP-unbindable", "LNX-PROP-bad"]),
     ("/linux/devices", &["LNX-DEV-01", "LNX-DEV-02", "LNX-DEV-03", "LNX-DEV-04", "LNX-DEV-05", "LNX-DEV-06"]),
     ("/linux/mountLabel", &["LNX-LABEL-01"]),
 ];
@@ -152,7 +149,7 @@ fn passed_over((pointer, rows): &(&'static str, &'static [&'static str])) -> Mut
 
 type Entry = (&'static str, &'static str, &'static [&'static str], fn(&mut Value));
 
-const CONFIGS: [Entry; 24] = [
+const CONFIGS: [Entry; 25] = [
     ("root-always-read-only", "the root file system is always read-only", &["CFG-ROOT-07"], |config| {
         put(config, "/root/readonly", true);
     }),
@@ -285,6 +282,16 @@ const CONFIGS: [Entry; 24] = [
         |config| {
             if config.pointer("/linux/rootfsPropagation") == Some(&json!("private")) {
                 put(config, "/linux/rootfsPropagation", "shared");
+            }
+        },
+    ),
+    (
+        "root-slave-as-private",
+        "rootfsPropagation slave does what private does",
+        &["LNX-PROP-slave"],
+        |config| {
+            if config.pointer("/linux/rootfsPropagation") == Some(&json!("slave")) {
+                put(config, "/linux/rootfsPropagation", "private");
             }
         },
     ),

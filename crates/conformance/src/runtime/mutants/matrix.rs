@@ -233,20 +233,23 @@ impl Trial {
             said.is_some_and(|said| is_sound(said.verdict))
         };
         let noticed = self.column.failures(suite, &BTreeSet::new()).into_iter().filter(passes);
-        (outcome.killed, outcome.also) =
-            noticed.partition(|kill| self.mutant.rows.iter().any(|row| *row == kill.row));
+        (outcome.killed, outcome.also) = noticed.partition(|kill| self.mutant.rows.contains(&kill.row));
         for row in self.open {
             let cases = suite
                 .iter()
                 .enumerate()
                 .filter(|(_, case)| case.rules.iter().any(|rule| rule.requirement == row));
             let said: Vec<Judgement> = cases.filter_map(|(at, _)| own.judgement(suite, at, &row)).collect();
-            match said.iter().find(|said| said.verdict != Verdict::Pass) {
-                Some(other) if !said.iter().any(|said| said.verdict == Verdict::Pass) => {
+            // It may be just the case that would notice in which the subject itself is at fault.
+            let faulty =
+                said.iter().find(|said| matches!(said.verdict, Verdict::Fail | Verdict::Inconclusive));
+            let passes = said.iter().any(|said| said.verdict == Verdict::Pass);
+            match faulty.or(said.first().filter(|_| !passes)) {
+                Some(other) => {
                     let why = format!("{}: {}", other.verdict.as_str(), other.observed);
-                    outcome.left_out.push((row.to_owned(), why));
+                    outcome.left_out.push((row, why));
                 }
-                _ => outcome.survived.push(row.to_owned()),
+                None => outcome.survived.push(row),
             }
         }
         outcome

@@ -384,11 +384,16 @@ fn pinned(call: &Call) -> Result<i32> {
     let config = call.config().unwrap_or_default();
     let wanted = config.pointer("/process/execCPUAffinity/initial").and_then(Value::as_str);
     if let Some(processor) = wanted.and_then(|text| text.parse().ok()) {
-        let mut set = CpuSet::new();
-        set.set(processor);
-        sched_setaffinity(None, &set).context(|| "move to a processor")?;
+        on_processor(processor)?;
     }
     call.pass()
+}
+
+/// Moves this process, and what it starts.
+fn on_processor(number: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(number);
+    sched_setaffinity(None, &set).context(|| "move to a processor")
 }
 
 type CallEntry = (&'static str, &'static str, &'static [&'static str], fn(&Call) -> Result<i32>);
@@ -431,12 +436,11 @@ const CALLS: [CallEntry; 9] = [
         "executed processes run on the first processor where nothing is said",
         &["CFG-AFF-04"],
         |call| {
-            call.with_process(&|process| {
-                let wanted = process.pointer("/execCPUAffinity/final").and_then(Value::as_str);
-                if process.get("execCPUAffinity").is_some() && wanted.is_none_or(str::is_empty) {
-                    put(process, "/execCPUAffinity", json!({"final": "0"}));
-                }
-            })
+            let asks = |process: &Value| process.get("execCPUAffinity").is_some();
+            if call.process().as_ref().is_some_and(asks) {
+                on_processor(0)?;
+            }
+            call.pass()
         },
     ),
     (

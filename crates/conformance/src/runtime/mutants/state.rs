@@ -22,7 +22,7 @@ const TABLE: [Entry; 13] = [
         replace(state, "/id", "another");
     }),
     ("state-without-status", "state does not tell the status", &["RUN-STATE-04", "RUN-STATE-16"], |state| {
-        remove(state, "/status")
+        remove(state, "/status");
     }),
     (
         "state-creating",
@@ -58,7 +58,7 @@ const TABLE: [Entry; 13] = [
         replace(state, "/pid", pid + 1);
     }),
     ("state-without-pid", "state does not tell the process", &["RUN-STATE-10"], |state| {
-        remove(state, "/pid")
+        remove(state, "/pid");
     }),
     ("state-bundle-name", "state tells the bundle's name without its place", &["RUN-STATE-13"], |state| {
         let bundle = state.get("bundle").and_then(Value::as_str).unwrap_or_default();

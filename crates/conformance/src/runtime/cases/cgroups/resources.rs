@@ -413,16 +413,18 @@ fn one_that_is_off() -> Case<Stage> {
         .rule("LNX-UNI-01", all(vec![succeeds("/create"), shows("hugetlb.2MB.max", "2097152")]))
 }
 
+/// A name, and resources that only version 1 has.
+type Inconvertible = (&'static str, fn() -> Value);
+
 /// What has no counterpart in version 2 must not be dropped in silence.
 fn inconvertible() -> Vec<Case<Stage>> {
-    type Wanted = fn() -> Value;
-    let rows: [(&str, Wanted); 4] = [
+    let rows: [Inconvertible; 4] = [
         ("kernel-tcp", || json!({"memory": {"kernelTCP": 16 * MEGA}})),
         ("swappiness", || json!({"memory": {"swappiness": 10}})),
         ("class-id", || json!({"network": {"classID": 1_048_577}})),
         ("realtime", || json!({"cpu": {"realtimeRuntime": 1000, "realtimePeriod": 10_000}})),
     ];
-    let case = |(name, resources): (&str, Wanted)| {
+    let case = |(name, resources): Inconvertible| {
         let run = move |stage: &mut Stage| {
             need_pure()?;
             let mut config = stage.config(&["exit:0"]);
