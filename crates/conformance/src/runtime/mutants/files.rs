@@ -252,13 +252,25 @@ const CONFIGS: [Entry; 25] = [
     (
         "mounts-without-idmap",
         "the option idmap is passed over",
-        &["CFG-MOPT-idmap", "CFG-MIDM-idmap-01", "CFG-MIDM-idmap-03", "CFG-MIDM-idmap-05"],
+        &[
+            "CFG-MOPT-idmap",
+            "CFG-MIDM-idmap-01",
+            "CFG-MIDM-idmap-03",
+            "CFG-MIDM-idmap-04",
+            "CFG-MIDM-idmap-05",
+        ],
         |config| without_mapping(config, "idmap"),
     ),
     (
         "mounts-without-ridmap",
         "the option ridmap is passed over",
-        &["CFG-MOPT-ridmap", "CFG-MIDM-ridmap-01", "CFG-MIDM-ridmap-03", "CFG-MIDM-ridmap-05"],
+        &[
+            "CFG-MOPT-ridmap",
+            "CFG-MIDM-ridmap-01",
+            "CFG-MIDM-ridmap-03",
+            "CFG-MIDM-ridmap-04",
+            "CFG-MIDM-ridmap-05",
+        ],
         |config| without_mapping(config, "ridmap"),
     ),
     (

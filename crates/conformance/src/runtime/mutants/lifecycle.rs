@@ -62,7 +62,7 @@ const CALLS: [CallEntry; 14] = [
     }),
     ("delete-ends-running", "delete fails for what runs, but ends it", &["RUN-DELETE-02"], |call| {
         if let ("delete", Some(id), true) = (call.operation(), call.id(), is(call, "running")) {
-            call.other(&["kill", id, "KILL"]).quietly()?;
+            end(call, id)?;
             return Ok(1);
         }
         call.pass()
@@ -107,7 +107,7 @@ const CALLS: [CallEntry; 14] = [
     ("start-ends-running", "start of a running container ends it", &["RUN-START-02"], |call| {
         let code = call.pass()?;
         if let ("start", Some(id), true) = (call.operation(), call.id(), code != 0) {
-            call.other(&["kill", id, "KILL"]).quietly()?;
+            end(call, id)?;
         }
         Ok(code)
     }),
@@ -145,6 +145,22 @@ const CALLS: [CallEntry; 14] = [
 /// Whether the container has `status`.
 fn is(call: &Call, status: &str) -> bool {
     call.state().is_some_and(|state| state.get("status") == Some(&json!(status)))
+}
+
+/// Ends the container's process, and returns when it has ended.
+fn end(call: &Call, id: &str) -> Result<()> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    let state = call.state().unwrap_or_default();
+    let pid = state.get("pid").and_then(Value::as_i64).and_then(|pid| i32::try_from(pid).ok());
+    let pidfd = pid.and_then(Pid::from_raw).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    call.other(&["kill", id, "KILL"]).quietly()?;
+    if let Some(pidfd) = pidfd {
+        let patience = Timespec { tv_sec: 3, tv_nsec: 0 };
+        let watched = &mut [PollFd::new(&pidfd, PollFlags::IN)];
+        poll(watched, Some(&patience)).context(|| "wait for a container's end")?;
+    }
+    Ok(())
 }
 
 /// Remembers the configuration at `create`. At `start` one that is gone is an error, and one that has

@@ -1,5 +1,7 @@
 //! Mutants that start another process, in other namespaces, with other rights and limits.
 
+use std::path::Path;
+
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::{Value, json};
 
@@ -77,7 +79,19 @@ fn without_namespace(
 
 type Entry = (&'static str, &'static str, &'static [&'static str], fn(&mut Value));
 
-const CONFIGS: [Entry; 37] = [
+const CONFIGS: [Entry; 38] = [
+    (
+        "mappings-without-size",
+        "a mapping of ids without a size is one of all ids",
+        &["LNX-UNS-01"],
+        |config| {
+            each(config, "/linux/uidMappings", |mapping| {
+                if mapping.get("size").and_then(Value::as_u64).unwrap_or_default() == 0 {
+                    *mapping = json!({"containerID": 0, "hostID": 0, "size": 65536});
+                }
+            });
+        },
+    ),
     ("directory-made-absolute", "a relative working directory is taken", &["CFG-PROC-05"], |config| {
         let cwd = config.pointer("/process/cwd").and_then(Value::as_str).unwrap_or("/").to_owned();
         if !cwd.starts_with('/') {
@@ -398,7 +412,19 @@ fn on_processor(number: usize) -> Result<()> {
 
 type CallEntry = (&'static str, &'static str, &'static [&'static str], fn(&Call) -> Result<i32>);
 
-const CALLS: [CallEntry; 9] = [
+const CALLS: [CallEntry; 11] = [
+    (
+        "network-devices-are-managed",
+        "delete sets network devices up in a namespace that stays",
+        &["LNX-NET-08"],
+        |call| before_the_end(call, &["up"]),
+    ),
+    (
+        "network-devices-come-back",
+        "delete takes network devices out of a namespace that stays",
+        &["LNX-NET-09"],
+        |call| before_the_end(call, &["netns", &std::process::id().to_string()]),
+    ),
     (
         "affinity-is-for-everyone",
         "the first process runs where executed ones are to run",
@@ -490,6 +516,26 @@ fn down_after_the_move(call: &Call) -> Result<i32> {
 fn flush_before_the_move(call: &Call) -> Result<i32> {
     for name in devices(call) {
         shell(&["ip", "address", "flush", "dev", &name])?;
+    }
+    call.pass()
+}
+
+/// Does something to the devices that were moved into a namespace which was joined, when the container that
+/// they were moved for is deleted.
+fn before_the_end(call: &Call, what: &[&str]) -> Result<i32> {
+    let state = call.state().filter(|_| call.operation() == "delete").unwrap_or_default();
+    let bundle = state.get("bundle").and_then(Value::as_str).map(Path::new);
+    let text = bundle.and_then(|bundle| std::fs::read(bundle.join("config.json")).ok()).unwrap_or_default();
+    let config: Value = serde_json::from_slice(&text).unwrap_or_default();
+    let list = config.pointer("/linux/namespaces").and_then(Value::as_array).into_iter().flatten();
+    let network = list.into_iter().find(|one| one.get("type") == Some(&json!("network")));
+    let devices = config.pointer("/linux/netDevices").and_then(Value::as_object);
+    if let (Some(path), Some(devices)) = (network.and_then(|one| one.get("path")?.as_str()), devices) {
+        for name in devices.keys() {
+            let enter = format!("--net={path}");
+            let words = ["nsenter", &enter, "ip", "link", "set", "dev", name];
+            shell(&words.into_iter().chain(what.iter().copied()).collect::<Vec<_>>())?;
+        }
     }
     call.pass()
 }
