@@ -239,7 +239,7 @@ fn with_device(stage: &Stage, rules: &Value, actions: &[&str]) -> Value {
         }
     }
     config["linux"]["devices"] = json!([{"path": "/dev/log-of-kernel", "type": "c", "major": DEVICE.0, "minor": DEVICE.1, "fileMode": 438}]);
-    config["linux"]["resources"]["devices"] = rules;
+    config["linux"]["resources"]["devices"] = rules.clone();
     config
 }
 
