@@ -90,6 +90,19 @@ impl Stage {
         }
     }
 
+    /// That the version by which is judged is 1.`minor` or later, which brought `what`.
+    ///
+    /// # Errors
+    /// [`Obstacle::NotApplicable`] where it is an earlier one.
+    pub fn wants_version(&self, minor: u32, what: &str) -> Result<(), Obstacle> {
+        let own =
+            self.settings.version.split('.').nth(1).and_then(|number| number.parse().ok()).unwrap_or(0u32);
+        match own >= minor {
+            true => Ok(()),
+            false => Err(Obstacle::NotApplicable(format!("{what} came with version 1.{minor}"))),
+        }
+    }
+
     /// What sets apart the names of this case.
     pub fn mark(&self) -> &str {
         &self.mark

@@ -32,7 +32,8 @@ const V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7));
 const HARDWARE: [u8; 6] = [0x02, 0x50, 0x4c, 0x49, 0x4d, 0x01];
 
 /// A network namespace for the worker, with a cable in it.
-fn own_network() -> Result<(), Obstacle> {
+fn own_network(stage: &Stage) -> Result<(), Obstacle> {
+    stage.wants_version(3, "netDevices")?;
     unshare(CloneFlags::NEWNET).map_err(|errno| Obstacle::of("make a network namespace", errno))?;
     cable()
 }
@@ -82,7 +83,7 @@ fn with_device(stage: &Stage, name: &str, device: &Value) -> Value {
 
 fn moved() -> Case<Stage> {
     Case::new("network/moved", |stage: &mut Stage| {
-        own_network()?;
+        own_network(stage)?;
         let config = with_device(stage, DEVICE, &json!({}));
         // Seen while the container lives, for its end is the device's.
         let mut container = stage.bundle(&config)?;
@@ -148,7 +149,7 @@ fn lacks(pointer: &str, name: &'static str) -> Judge {
 /// there is no other namespace.
 fn impossible() -> Case<Stage> {
     Case::new("network/impossible", |stage: &mut Stage| {
-        own_network()?;
+        own_network(stage)?;
         let control = with_device(stage, DEVICE, &json!({}));
         stage.observe("control", &control)?;
         cable()?;
@@ -180,7 +181,7 @@ fn impossible() -> Case<Stage> {
 /// The namespace that is joined has a device of the name already.
 fn taken() -> Case<Stage> {
     Case::new("network/name-taken", |stage: &mut Stage| {
-        own_network()?;
+        own_network(stage)?;
         let holder = Holder::start(CloneFlags::NEWNET)?;
         let mut config = with_device(stage, DEVICE, &json!({"name": "free0"}));
         set_namespace(&mut config, "network", Some(&holder.path("net")));
@@ -203,7 +204,7 @@ fn taken() -> Case<Stage> {
 
 fn template() -> Case<Stage> {
     Case::new("network/template", |stage: &mut Stage| {
-        own_network()?;
+        own_network(stage)?;
         let control = with_device(stage, DEVICE, &json!({}));
         stage.observe("control", &control)?;
         cable()?;
@@ -224,7 +225,7 @@ fn template() -> Case<Stage> {
 
 fn kept() -> Case<Stage> {
     Case::new("network/kept", |stage: &mut Stage| {
-        own_network()?;
+        own_network(stage)?;
         let mut netlink = open()?;
         let change = Change {
             mtu: Some(1400),
@@ -273,7 +274,7 @@ fn global_addresses(pointer: &str) -> Judge {
 /// Whatever becomes of the device in a namespace that outlives the container is none of the runtime's business.
 fn unmanaged() -> Case<Stage> {
     Case::new("network/unmanaged", |stage: &mut Stage| {
-        own_network()?;
+        own_network(stage)?;
         let mut netlink = open()?;
         netlink.add_address(DEVICE, V4, 24).context(|| "add an address")?;
         let holder = Holder::start(CloneFlags::NEWNET)?;

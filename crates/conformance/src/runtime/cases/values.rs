@@ -429,12 +429,7 @@ const OBJECTS: &[Object] = &[
 
 fn object(object: &'static Object) -> Case<Stage> {
     Case::new(format!("values/{}", object.name), |stage: &mut Stage| {
-        let minor =
-            stage.settings.version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(0u32);
-        if minor < object.since {
-            let why = format!("{} came with version 1.{}", object.name, object.since);
-            return Err(crate::Obstacle::NotApplicable(why));
-        }
+        stage.wants_version(object.since, object.name)?;
         let mut base = stage.config(&["exit:0"]);
         object.base.iter().for_each(|(pointer, value)| put(&mut base, pointer, parsed(value)));
         stage.observe("control", &base)?;
