@@ -20,10 +20,11 @@ pub(super) fn mutants() -> Vec<Mutant> {
 }
 
 /// What is passed over where it is configured.
-const PASSED_OVER: [(&str, &[&str]); 22] = [
+const PASSED_OVER: [(&str, &[&str]); 23] = [
     ("/process/terminal", &["CFG-PROC-02", "CFG-PROC-04"]),
     ("/process/consoleSize", &["CFG-PROC-04"]),
     ("/process/capabilities/ambient", &["CFG-CAP-07"]),
+    ("/process/rlimits", &["CFG-RLIM-03", "CFG-RLIM-04", "CFG-RLIM-05"]),
     ("/process/noNewPrivileges", &["CFG-LPROC-02"]),
     ("/process/oomScoreAdj", &["CFG-LPROC-03"]),
     ("/process/apparmorProfile", &["CFG-LPROC-01"]),
@@ -412,7 +413,7 @@ fn on_processor(number: usize) -> Result<()> {
 
 type CallEntry = (&'static str, &'static str, &'static [&'static str], fn(&Call) -> Result<i32>);
 
-const CALLS: [CallEntry; 11] = [
+const CALLS: [CallEntry; 10] = [
     (
         "network-devices-are-managed",
         "delete sets network devices up in a namespace that stays",
@@ -431,12 +432,6 @@ const CALLS: [CallEntry; 11] = [
         &["CFG-AFF-01"],
         pinned,
     ),
-    ("few-limits", "a resource limit that it does not know is an error", &["CFG-RLIM-03"], |call| {
-        refuse(call, |config| {
-            let limits = config.pointer("/process/rlimits").and_then(Value::as_array).into_iter().flatten();
-            limits.into_iter().any(|limit| limit.get("type") == Some(&json!("RLIMIT_RTTIME")))
-        })
-    }),
     (
         "console-sizes-are-errors",
         "a size of the console without a terminal is an error",
