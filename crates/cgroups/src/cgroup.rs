@@ -368,7 +368,7 @@ fn hand_on(path: &Path, wanted: &[(String, &str)]) -> Result<(), Error> {
     Ok(())
 }
 
-fn check(path: &str) -> Result<(), Error> {
+pub(crate) fn check(path: &str) -> Result<(), Error> {
     if path.contains(':') {
         let text = format!(
             "linux.cgroupsPath {path:?}: the systemd driver needs D-Bus, which this build does not speak"

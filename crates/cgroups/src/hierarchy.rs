@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::cgroup::check;
 use crate::error::{Error, Kind};
 
 const ROOT: &str = "/sys/fs/cgroup";
@@ -71,12 +72,21 @@ impl Hierarchy {
 
     /// Controllers and path of each directory that [`Cgroup::create`](crate::Cgroup::create) would make for the
     /// same arguments, to be written down before they exist.
-    pub fn planned(&self, path: Option<&str>, id: &str, rootless: bool) -> Vec<(String, PathBuf)> {
+    ///
+    /// # Errors
+    /// A path that climbs or names no cgroup: what it leads to is not the container's to remove.
+    pub fn planned(
+        &self,
+        path: Option<&str>,
+        id: &str,
+        rootless: bool,
+    ) -> Result<Vec<(String, PathBuf)>, Error> {
+        check(path.filter(|path| !path.is_empty()).unwrap_or(id))?;
         let place = |mount: &Mount| {
             let below = mount.below(path, id, rootless);
             (mount.controllers.clone(), mount.point.join(below.trim_start_matches('/')))
         };
-        self.mounts.iter().map(place).collect()
+        Ok(self.mounts.iter().map(place).collect())
     }
 
     /// The shape that was found.

@@ -109,9 +109,7 @@ pub(crate) fn create(
     let rootless = !rustix::process::geteuid().is_root();
     let hierarchy = Hierarchy::detect();
     let linux = bundle.config.linux.as_ref();
-    let cgroup_path = linux.and_then(|linux| linux.cgroups_path.as_deref());
-    let planned =
-        hierarchy.as_ref().map(|found| found.planned(cgroup_path, id, rootless)).unwrap_or_default();
+    let planned = planned_cgroup(hierarchy.as_ref().ok(), linux, id, rootless)?;
     let mut container = Container::create(root, record(id, bundle, &plan, planned))?;
     let made = (|| {
         let cgroup = make_cgroup(hierarchy, linux, id, rootless)?;
@@ -174,6 +172,23 @@ fn record(id: &str, bundle: &Bundle, plan: &Plan, cgroup: Vec<(String, std::path
 
 type Found = std::result::Result<Hierarchy, plimsoll_cgroups::Error>;
 
+/// What [`make_cgroup`] would make. A host without cgroups is for that to judge.
+fn planned_cgroup(
+    found: Option<&Hierarchy>,
+    linux: Option<&Linux>,
+    id: &str,
+    rootless: bool,
+) -> Result<Vec<(String, std::path::PathBuf)>> {
+    let path = linux.and_then(|linux| linux.cgroups_path.as_deref());
+    let Some(found) = found else { return Ok(Vec::new()) };
+    found.planned(path, id, rootless).map_err(|e| no_cgroup(rootless, e))
+}
+
+fn no_cgroup(rootless: bool, error: plimsoll_cgroups::Error) -> Error {
+    let whose = if rootless { ", which has to be delegated to an ordinary user" } else { "" };
+    Error::because(Kind::Environment, format!("set up the cgroup{whose}"), error)
+}
+
 fn make_cgroup(
     found: Found,
     linux: Option<&Linux>,
@@ -182,8 +197,7 @@ fn make_cgroup(
 ) -> Result<Option<(Hierarchy, Cgroup)>> {
     let path = linux.and_then(|linux| linux.cgroups_path.as_deref());
     let resources = linux.and_then(|linux| linux.resources.as_ref());
-    let whose = if rootless { ", which has to be delegated to an ordinary user" } else { "" };
-    let context = |e| Error::because(Kind::Environment, format!("set up the cgroup{whose}"), e);
+    let context = |e| no_cgroup(rootless, e);
     let hierarchy = match found {
         // A host without cgroups runs containers that ask for nothing of them.
         Err(_) if path.is_none() && resources.is_none() => return Ok(None),

@@ -67,3 +67,17 @@ fn limits_that_cannot_be_are_named() {
         "set up the cgroup: linux.cgroupsPath \"/../escape\": must name a cgroup below the root"
     );
 }
+
+/// What such a path leads to was not made for the container, so nothing of it may be cleaned up.
+#[test]
+fn a_refused_cgroup_path_takes_no_directory_along() {
+    let Some(mut sandbox) = Sandbox::new("climb", "true") else { return };
+    let kept = sandbox.bundle.path().join("kept");
+    std::fs::create_dir(&kept).unwrap();
+    let climbing = format!("/../../../../..{}", kept.display());
+    sandbox.bundle.config["linux"]["cgroupsPath"] = json!(climbing);
+    let said = sandbox.must_fail(&["create", "ID"], 1);
+    let why = format!("set up the cgroup: linux.cgroupsPath {climbing:?}: must name a cgroup below the root");
+    assert_eq!(said, why);
+    assert!(kept.is_dir(), "{} is gone", kept.display());
+}
