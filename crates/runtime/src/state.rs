@@ -399,7 +399,8 @@ fn make_root(root: &Path) -> Result<()> {
 /// Most bytes of an id; it names a directory.
 const ID_MAX: usize = 255;
 
-fn check_id(id: &str) -> Result<()> {
+/// Refuses an id that could not name a directory or a cgroup.
+pub(crate) fn check_id(id: &str) -> Result<()> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-.".contains(&byte);
     if id.is_empty() || id.len() > ID_MAX || id == "." || id == ".." || !id.bytes().all(allowed) {
         return Err(Error::new(Kind::Input, format!("invalid container ID format: {id:?}")));

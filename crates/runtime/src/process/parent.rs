@@ -14,7 +14,7 @@ use rustix::process::{Pid, PidfdFlags, WaitOptions, WaitStatus, pidfd_open, wait
 use crate::error::{Context as _, Error, Kind, Result, errno_text};
 use crate::plan::{Bundle, Plan};
 use crate::rootfs::cgroup::CgroupMounts;
-use crate::state::{CgroupPath, Container, Record, now, start_time};
+use crate::state::{CgroupPath, Container, Record, check_id, now, start_time};
 
 use super::fault::explain;
 use super::init::{self, Init};
@@ -109,6 +109,8 @@ pub(crate) fn create(
     let rootless = !rustix::process::geteuid().is_root();
     let hierarchy = Hierarchy::detect();
     let linux = bundle.config.linux.as_ref();
+    // A cgroup without a path of its own is named by it.
+    check_id(id)?;
     let planned = planned_cgroup(hierarchy.as_ref().ok(), linux, id, rootless)?;
     let mut container = Container::create(root, record(id, bundle, &plan, planned))?;
     let made = (|| {
