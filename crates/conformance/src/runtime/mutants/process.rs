@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::{Value, json};
 
@@ -394,21 +395,24 @@ fn net_devices(config: &mut Value, change: impl Fn(&mut Value)) {
     }
 }
 
-/// Moves this process, and with it the runtime, to where the configuration wants executed processes.
+/// Moves the first process to where the configuration wants executed ones.
 fn pinned(call: &Call) -> Result<i32> {
     let config = call.config().unwrap_or_default();
     let wanted = config.pointer("/process/execCPUAffinity/initial").and_then(Value::as_str);
-    if let Some(processor) = wanted.and_then(|text| text.parse().ok()) {
-        on_processor(processor)?;
+    let processor = wanted.and_then(|text| text.parse().ok());
+    let code = call.pass()?;
+    let pid = call.pid().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+    if let ("create", Some(pid), Some(processor), 0) = (call.operation(), pid, processor, code) {
+        on_processor(Some(pid), processor)?;
     }
-    call.pass()
+    Ok(code)
 }
 
-/// Moves this process, and what it starts.
-fn on_processor(number: usize) -> Result<()> {
+/// Moves a process, or this one and what it starts.
+fn on_processor(pid: Option<Pid>, number: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(number);
-    sched_setaffinity(None, &set).context(|| "move to a processor")
+    sched_setaffinity(pid, &set).context(|| "move to a processor")
 }
 
 type CallEntry = (&'static str, &'static str, &'static [&'static str], fn(&Call) -> Result<i32>);
@@ -457,11 +461,20 @@ const CALLS: [CallEntry; 10] = [
         "executed processes run on the first processor where nothing is said",
         &["CFG-AFF-04"],
         |call| {
-            let asks = |process: &Value| process.get("execCPUAffinity").is_some();
-            if call.process().as_ref().is_some_and(asks) {
-                on_processor(0)?;
+            let silent = |process: &Value| {
+                let wanted = process.pointer("/execCPUAffinity/final").and_then(Value::as_str);
+                process.get("execCPUAffinity").is_some() && wanted.is_none_or(str::is_empty)
+            };
+            if !call.process().as_ref().is_some_and(silent) {
+                return call.pass();
             }
-            call.pass()
+            // Some keep the caller's processors, some do not, and those have the property.
+            on_processor(None, 0)?;
+            let first = json!({"final": "0"});
+            match call.with_process(&|process| put(process, "/execCPUAffinity", first.clone()))? {
+                0 => Ok(0),
+                _ => call.pass(),
+            }
         },
     ),
     (
