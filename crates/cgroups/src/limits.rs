@@ -45,7 +45,8 @@ impl Lines {
     }
 }
 
-/// What `resources` really asks for: engines write 0 where they mean nothing, and runc reads it so.
+/// What `resources` really asks for: engines write 0 where they mean nothing, and runc reads it so. A limit of
+/// no processes is the exception that the specification makes.
 fn meant(resources: &Resources) -> Resources {
     fn set<T: Default + PartialEq>(value: &mut Option<T>) {
         if *value == Some(T::default()) {
@@ -63,9 +64,6 @@ fn meant(resources: &Resources) -> Resources {
         set(&mut cpu.period);
         set(&mut cpu.realtime_period);
         set(&mut cpu.realtime_runtime);
-    }
-    if let Some(pids) = &mut resources.pids {
-        set(&mut pids.limit);
     }
     if let Some(block) = &mut resources.block_io {
         set(&mut block.weight);
@@ -264,10 +262,20 @@ mod tests {
     #[test]
     fn zero_means_nothing() {
         // What Docker writes for a container without limits.
-        let text = br#"{"memory":{"limit":0,"swap":0},"cpu":{"shares":0,"quota":0},"pids":{"limit":0},"blockIO":{"weight":0}}"#;
+        let text = br#"{"memory":{"limit":0,"swap":0},"cpu":{"shares":0,"quota":0},"blockIO":{"weight":0}}"#;
         let resources: Resources = plimsoll_spec::json::from_slice(text).unwrap();
         for v2 in [false, true] {
             assert_eq!(lines(&resources, &|_| v2).unwrap(), []);
+        }
+    }
+
+    #[test]
+    fn no_processes_are_a_limit() {
+        let resources: Resources = plimsoll_spec::json::from_slice(br#"{"pids":{"limit":0}}"#).unwrap();
+        for v2 in [false, true] {
+            let lines = lines(&resources, &|_| v2).unwrap();
+            let [line] = lines.as_slice() else { panic!("{lines:?}") };
+            assert_eq!((line.file.as_str(), line.value.as_str()), ("pids.max", "0"));
         }
     }
 

@@ -71,6 +71,14 @@ pub fn namespaces(process: &str) -> std::collections::BTreeMap<String, String> {
     facts::namespaces(process)
 }
 
+/// Whether the process may not be looked into; see [`HIDDEN`].
+pub(crate) fn is_hidden(process: &str) -> bool {
+    facts::is_hidden(process)
+}
+
+/// Why a row is skipped that needs a look into such a process.
+pub(crate) const HIDDEN: &str = "the process hides from its owner until it executes the program";
+
 /// An outcome as results have it.
 fn outcome<T>(result: Result<T, rustix::io::Errno>, value: impl FnOnce(T) -> Value) -> Value {
     match result {

@@ -6,6 +6,7 @@
 
 mod agent;
 mod bundle_record;
+mod caller;
 mod cases;
 mod holder;
 mod host;

@@ -258,6 +258,14 @@ pub(crate) fn invalid(pointer: &str, why: impl std::fmt::Display) -> Error {
     Error::new(Kind::Input, format!("config.json: {pointer} {why}"))
 }
 
+/// A user or group id. The kernel reads the highest number as "leave it as it is", which no configuration means.
+fn id(value: u32, pointer: &str) -> Result<u32> {
+    match value {
+        u32::MAX => Err(invalid(pointer, format!("is no id: {value}"))),
+        id => Ok(id),
+    }
+}
+
 pub(crate) fn c_string(text: impl Into<Vec<u8>>, pointer: &str) -> Result<CString> {
     CString::new(text).map_err(|_| invalid(pointer, "holds a NUL byte"))
 }
@@ -408,8 +416,8 @@ fn devices(linux: &Linux) -> Result<Vec<DevicePlan>> {
             kind,
             mode: device.file_mode.unwrap_or(0o666) & 0o7777,
             device: rustix::fs::makedev(number(device.major, "major")?, number(device.minor, "minor")?),
-            uid: device.uid.unwrap_or(0),
-            gid: device.gid.unwrap_or(0),
+            uid: id(device.uid.unwrap_or(0), &format!("{pointer}/uid"))?,
+            gid: id(device.gid.unwrap_or(0), &format!("{pointer}/gid"))?,
         });
     }
     Ok(plans)

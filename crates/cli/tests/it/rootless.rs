@@ -3,6 +3,7 @@
 //! The user exists in a mount namespace of the test only, where files of the test stand in place of the host's
 //! passwd, subuid and subgid.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -428,4 +429,48 @@ fn a_host_that_allows_no_user_namespaces_is_named() {
     assert_eq!((said[0], said.len()), (note, 2));
     assert!(said[1].starts_with("plimsoll-runtime: clone the container's process"), "{said:?}");
     assert_eq!((user.left(), user.foreign()), ([0, 0, 0], String::new()));
+}
+
+/// Verdict and reason of every row that the judge gives of our runtime, as the user sees it.
+fn judged(user: &User) -> Option<BTreeMap<String, (String, String)>> {
+    let families = ["control/", "namespaces/", "user-namespace/", "user/", "hooks/journey", "devices/"];
+    let mut arguments = vec!["conformance", "run", "plimsoll-runtime", "--output", "results.json"];
+    arguments.extend(families.iter().flat_map(|family| ["--only", family]));
+    let output = user.call(&arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("built without a probe") {
+        skipped("plimsoll was built without a probe");
+        return None;
+    }
+    let text = std::fs::read(user.path().join("home/results.json")).unwrap_or_else(|e| panic!("{e}: {said}"));
+    let results: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!(results["environment"]["user"], "rootless");
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let rows = results["rows"].as_array().unwrap().iter().map(|row| {
+        let skipped = row["judgements"].as_array().unwrap().iter().find(|one| one["verdict"] == "SKIP");
+        let why = skipped.map(|one| text(&one["observed"])).unwrap_or_default();
+        (text(&row["id"]), (text(&row["verdict"]), why))
+    });
+    Some(rows.collect())
+}
+
+#[test]
+fn a_runtime_is_judged_as_an_ordinary_user_runs_it() {
+    let Some(user) = User::new() else { return };
+    let Some(rows) = judged(&user) else { return };
+    let wrong: Vec<_> =
+        rows.iter().filter(|(_, (verdict, _))| !["PASS", "SKIP"].contains(&verdict.as_str())).collect();
+    assert_eq!(wrong, []);
+    let verdict = |row: &str| rows[row].0.as_str();
+    for row in ["LNX-NS-03", "LNX-NS-05", "LNX-NS-t-user", "LNX-UNS-02", "CFG-USER-01", "LNX-DDEV-null"] {
+        assert_eq!(verdict(row), "PASS", "{row}");
+    }
+    let skip = |why: &str| ("SKIP".to_owned(), why.to_owned());
+    assert_eq!(rows["LNX-DEV-07"], skip("only root may make device nodes"));
+    user.lend("root:100000:65536\n");
+    let rows = judged(&user).unwrap();
+    assert_eq!(rows["LNX-NS-t-user"].0, "PASS");
+    let why = "the caller is lent no 60000 ids by /etc/subuid and /etc/subgid";
+    assert_eq!(rows["CFG-USER-03"], skip(why));
+    assert_eq!(user.left(), [0, 0, 0]);
 }

@@ -96,6 +96,13 @@ pub(crate) fn namespaces(process: &str) -> BTreeMap<String, String> {
     kinds.iter().filter_map(link).collect()
 }
 
+/// Whether `process` is kept from being looked into by this one. One of an ordinary user is, after its ids or
+/// capabilities have changed, until it executes the next program; see proc(5) on `PR_SET_DUMPABLE`.
+pub(crate) fn is_hidden(process: &str) -> bool {
+    let link = std::fs::read_link(format!("/proc/{process}/exe"));
+    link.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+}
+
 /// The mount table of `process`, a line an object.
 pub(super) fn mounts(process: &str) -> Vec<Value> {
     let text = read(&format!("/proc/{process}/mountinfo")).unwrap_or_default();

@@ -35,6 +35,7 @@ pub(super) fn run(log: &str, name: &str, tried: &[&str]) -> ExitCode {
         "container": container.as_deref().map(|pid| json!({
             "namespaces": facts::namespaces(pid),
             "mounts": facts::mounts(pid),
+            "hidden": facts::is_hidden(pid),
             "program": std::fs::read_link(format!("/proc/{pid}/exe")).ok(),
             "root": std::fs::read_link(format!("/proc/{pid}/root")).ok(),
         })),

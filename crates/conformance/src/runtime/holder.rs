@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use plimsoll_sys::process::{CloneFlags, Forked, SingleThreaded, exit, fork};
 use rustix::process::{
-    Signal, WaitId, WaitIdOptions, pidfd_send_signal, set_parent_process_death_signal, waitid,
+    Signal, WaitId, WaitIdOptions, getegid, geteuid, pidfd_send_signal, set_parent_process_death_signal,
+    waitid,
 };
 
 use crate::case::Obstacle;
@@ -31,21 +32,29 @@ pub(crate) struct Holder {
 }
 
 impl Holder {
-    /// Starts it in new namespaces; a new user namespace maps every id to itself.
+    /// Starts it in new namespaces; a new user namespace maps every id to itself. An ordinary user can make
+    /// other namespaces in one of users alone, in which he is root.
     ///
     /// # Errors
     /// [`Obstacle::Skip`] where the caller may not make them.
     pub(crate) fn start(flags: CloneFlags) -> Result<Holder, Obstacle> {
         let obstacle = |errno| Obstacle::of("hold namespaces", errno);
+        let user = Some((geteuid().as_raw(), getegid().as_raw())).filter(|(uid, _)| *uid != 0);
+        let flags = if user.is_some() { flags | CloneFlags::NEWUSER } else { flags };
         let token = SingleThreaded::prove().map_err(obstacle)?;
         match fork(token, flags, None).map_err(obstacle)? {
             Forked::Parent { pid, pidfd } => {
                 let holder = Holder { pid, pidfd };
-                if flags.contains(CloneFlags::NEWUSER) {
-                    for file in ["uid_map", "gid_map"] {
-                        let path = format!("/proc/{pid}/{file}");
-                        std::fs::write(&path, "0 0 4294967295").context(|| format!("write {path}"))?;
+                let whole = "0 0 4294967295".to_owned();
+                match user {
+                    Some((uid, gid)) => {
+                        let own = |id| format!("0 {id} 1");
+                        // Before it is known that groups cannot be given up, nobody may map his own.
+                        holder.write("setgroups", "deny")?;
+                        holder.map(&own(uid), &own(gid))?;
                     }
+                    None if flags.contains(CloneFlags::NEWUSER) => holder.map(&whole, &whole)?,
+                    None => {}
                 }
                 Ok(holder)
             }
@@ -60,6 +69,16 @@ impl Holder {
                 }
             }
         }
+    }
+
+    fn map(&self, uids: &str, gids: &str) -> Result<(), Obstacle> {
+        self.write("uid_map", uids)?;
+        self.write("gid_map", gids)
+    }
+
+    fn write(&self, file: &str, text: &str) -> Result<(), Obstacle> {
+        let path = format!("/proc/{}/{file}", self.pid);
+        Ok(std::fs::write(&path, text).context(|| format!("write {path}"))?)
     }
 
     /// The file of its namespace of the kind that `/proc` calls `kind`.

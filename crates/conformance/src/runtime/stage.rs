@@ -20,6 +20,7 @@ use crate::evidence::Evidence;
 use crate::probe::frames;
 
 use super::bundle_record::{self, USUAL};
+use super::caller::Caller;
 use super::host::Host;
 use super::ran::{Ran, Streams, execute};
 use super::settings::{CgroupDriver, Settings};
@@ -69,6 +70,8 @@ pub struct Stage {
     pub evidence: Evidence,
     /// Variables added to the environment of the subject.
     pub environment: Vec<(String, String)>,
+    /// Who the subject is run by.
+    pub(crate) caller: Caller,
     mark: String,
     count: usize,
     made: Vec<(String, PathBuf)>,
@@ -83,6 +86,7 @@ impl Stage {
             place,
             evidence: Evidence::default(),
             environment: Vec::new(),
+            caller: Caller::of_this_process(),
             mark,
             count: 0,
             made: Vec::new(),
@@ -114,7 +118,7 @@ impl Stage {
     }
 
     /// A configuration in which the probe does `actions`: what every case starts from. It has what any
-    /// runtime can be asked for and nothing else.
+    /// runtime can be asked for and nothing else; that of an ordinary user has his user namespace.
     pub fn config(&self, actions: &[&str]) -> Value {
         let args: Vec<&str> = std::iter::once(PROBE).chain(["do"]).chain(actions.iter().copied()).collect();
         let capabilities = [
@@ -128,7 +132,7 @@ impl Stage {
             "CAP_NET_BIND_SERVICE",
             "CAP_KILL",
         ];
-        json!({
+        let mut config = json!({
             "ociVersion": self.settings.version,
             "root": {"path": "rootfs"},
             "process": {
@@ -146,17 +150,29 @@ impl Stage {
                 {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]},
             ],
             "linux": {
-                "cgroupsPath": self.cgroups_path("c"),
                 "namespaces": [{"type": "pid"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}, {"type": "network"}],
             },
-        })
+        });
+        self.place_cgroup(&mut config, "c");
+        self.caller.enter_user_namespace(&mut config);
+        config
     }
 
     /// A `cgroupsPath` of this case that ends with `name`, in the form that the driver wants.
-    pub fn cgroups_path(&self, name: &str) -> String {
-        match self.settings.cgroup_driver {
-            CgroupDriver::Cgroupfs => format!("/{}-{name}", self.mark),
-            CgroupDriver::Systemd => format!("system.slice:{}:{name}", self.mark),
+    ///
+    /// # Errors
+    /// [`Obstacle::Skip`] where the caller may make no cgroup.
+    pub fn cgroups_path(&self, name: &str) -> Result<String, Obstacle> {
+        let driver = self.settings.cgroup_driver;
+        let separator = if driver == CgroupDriver::Systemd { ':' } else { '-' };
+        Ok(format!("{}{}{separator}{name}", self.caller.cgroups(driver)?, self.mark))
+    }
+
+    /// Puts the container of `config` into a cgroup called `name` where the caller may make one. Where he may
+    /// not, he is bound to leave its place to the subject.
+    pub fn place_cgroup(&self, config: &mut Value, name: &str) {
+        if let Ok(path) = self.cgroups_path(name) {
+            config["linux"]["cgroupsPath"] = path.into();
         }
     }
 

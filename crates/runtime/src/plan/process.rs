@@ -13,7 +13,7 @@ use rustix::thread::Gid;
 use crate::error::{Error, Kind, Result};
 use crate::security::seccomp::{self, Filter};
 
-use super::{c_string, invalid};
+use super::{c_string, id, invalid};
 
 /// The five capability sets, one bit a capability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,9 +95,9 @@ impl ProcessPlan {
             args: CStrArray::new(strings(&process.args, "args")?),
             env: CStrArray::new(strings(&env, "env")?),
             cwd: c_string(process.cwd.as_str(), pointer)?,
-            uid: process.user.uid,
-            gid: process.user.gid,
-            groups: process.user.additional_gids.iter().map(|gid| Gid::from_raw(*gid)).collect(),
+            uid: id(process.user.uid, "/process/user/uid")?,
+            gid: id(process.user.gid, "/process/user/gid")?,
+            groups: groups(&process.user.additional_gids)?,
             umask: process.user.umask.unwrap_or(0o022) & 0o777,
             rlimits: rlimits(process, pointer)?,
             capabilities: process.capabilities.as_ref().map(capabilities),
@@ -112,6 +112,12 @@ impl ProcessPlan {
             window: size.map(|size| Window { rows: size.height, columns: size.width }),
         })
     }
+}
+
+fn groups(gids: &[u32]) -> Result<Vec<Gid>> {
+    let one =
+        |(i, gid): (usize, &u32)| id(*gid, &format!("/process/user/additionalGids/{i}")).map(Gid::from_raw);
+    gids.iter().enumerate().map(one).collect()
 }
 
 /// The number of an execution domain.

@@ -104,6 +104,27 @@ fn values_that_mean_nothing_here() {
     );
 }
 
+/// The kernel takes the highest number for "leave it as it is".
+#[test]
+fn the_id_that_is_none() {
+    type Change = fn(&mut Value);
+    const NONE: u32 = u32::MAX;
+    let rows: [(&str, Change); 5] = [
+        ("/process/user/uid", |c| c["process"]["user"]["uid"] = json!(NONE)),
+        ("/process/user/gid", |c| c["process"]["user"]["gid"] = json!(NONE)),
+        ("/process/user/additionalGids/1", |c| c["process"]["user"]["additionalGids"] = json!([7, NONE])),
+        ("/linux/devices/0/uid", |c| {
+            c["linux"]["devices"] = json!([{"path": "/dev/x", "type": "p", "uid": NONE}]);
+        }),
+        ("/linux/devices/0/gid", |c| {
+            c["linux"]["devices"] = json!([{"path": "/dev/x", "type": "p", "gid": NONE}]);
+        }),
+    ];
+    for (at, (pointer, change)) in rows.into_iter().enumerate() {
+        refused(&format!("noid{at}"), change, &format!("config.json: {pointer} is no id: 4294967295"));
+    }
+}
+
 #[test]
 fn fields_that_are_not_there_yet() {
     type Change = fn(&mut Value);

@@ -14,6 +14,7 @@ use crate::Reason;
 use crate::case::{Case, Obstacle};
 use crate::error::Context as _;
 use crate::evidence::judge::{all, equals, refused, satisfies, succeeds, unchanged};
+use crate::runtime::caller::Caller;
 use crate::runtime::stage::brief;
 use crate::runtime::{CgroupDriver, Container, Stage};
 
@@ -37,17 +38,20 @@ struct Place {
     unified: bool,
 }
 
+/// Where the cgroups begin that the caller may make; empty for root.
+fn delegated() -> String {
+    Caller::of_this_process().cgroups(CgroupDriver::Cgroupfs).unwrap_or_default()
+}
+
 /// Whether this host manages `controller`, and by which version.
 fn has(controller: &str) -> Option<bool> {
-    let holds = |file: String| {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
+    let holds = |folder: String| {
+        let text = std::fs::read_to_string(format!("{folder}/cgroup.controllers")).unwrap_or_default();
         text.split_whitespace().any(|one| one == controller)
     };
     if std::path::Path::new(MOUNT).join(controller).join("cgroup.procs").exists() {
         Some(false)
-    } else if holds(format!("{MOUNT}/cgroup.controllers"))
-        || holds(format!("{MOUNT}/unified/cgroup.controllers"))
-    {
+    } else if holds(format!("{MOUNT}{}", delegated())) || holds(format!("{MOUNT}/unified")) {
         Some(true)
     } else {
         None
@@ -56,6 +60,7 @@ fn has(controller: &str) -> Option<bool> {
 
 /// The skip of a case that needs `controller`.
 fn need(controller: &str) -> Result<bool, Obstacle> {
+    Caller::of_this_process().cgroups(CgroupDriver::Cgroupfs)?;
     let why = || format!("this host has no cgroup controller {controller}");
     has(controller).ok_or_else(|| Obstacle::Skip(Reason::Kernel, why()))
 }
@@ -79,6 +84,7 @@ fn need_own(controller: &str) -> Result<bool, Obstacle> {
 
 /// The skip of a case that needs version 2 and nothing else.
 fn need_pure() -> Result<(), Obstacle> {
+    Caller::of_this_process().cgroups(CgroupDriver::Cgroupfs)?;
     match is_pure() {
         true => Ok(()),
         false => Err(Obstacle::Skip(Reason::Kernel, "this host has cgroups of version 1".to_owned())),
@@ -124,7 +130,7 @@ fn created(stage: &mut Stage, config: &Value) -> Result<Option<Container>, Obsta
 /// Only where the runtime makes cgroups itself does `cgroupsPath` name a directory.
 fn need_cgroupfs(stage: &Stage) -> Result<(), Obstacle> {
     match stage.settings.cgroup_driver {
-        CgroupDriver::Cgroupfs => Ok(()),
+        CgroupDriver::Cgroupfs => stage.caller.cgroups(CgroupDriver::Cgroupfs).map(drop),
         CgroupDriver::Systemd => {
             let why = "with the systemd driver cgroupsPath names a unit, no path";
             Err(Obstacle::Skip(Reason::Configuration, why.to_owned()))
@@ -158,7 +164,7 @@ fn twice() -> Case<Stage> {
     let run = |stage: &mut Stage| {
         need_cgroupfs(stage)?;
         let relative = format!("{}-r", stage.mark());
-        let values = [("absolute", stage.cgroups_path("t")), ("relative", relative)];
+        let values = [("absolute", stage.cgroups_path("t")?), ("relative", relative)];
         for (name, value) in values {
             let mut config = stage.config(&["exit:0"]);
             config["linux"]["cgroupsPath"] = json!(value);
@@ -182,7 +188,7 @@ fn twice() -> Case<Stage> {
 fn deep() -> Case<Stage> {
     let run = |stage: &mut Stage| {
         need_cgroupfs(stage)?;
-        let path = format!("{}/one/two", stage.cgroups_path("d"));
+        let path = format!("{}/one/two", stage.cgroups_path("d")?);
         let mut config = stage.config(&["exit:0"]);
         config["linux"]["cgroupsPath"] = json!(path);
         let mut container = stage.bundle(&config)?;
@@ -262,7 +268,8 @@ fn with_device(stage: &Stage, rules: &Value, actions: &[&str]) -> Value {
 }
 
 /// The skip of cases about devices.
-fn need_devices() -> Result<(), Obstacle> {
+fn need_devices(stage: &Stage) -> Result<(), Obstacle> {
+    stage.caller.must_be_root("guard devices by cgroups")?;
     if is_pure() || has("devices").is_some() {
         return Ok(());
     }
@@ -274,7 +281,7 @@ fn need_devices() -> Result<(), Obstacle> {
 
 fn in_order() -> Case<Stage> {
     let run = |stage: &mut Stage| {
-        need_devices()?;
+        need_devices(stage)?;
         let deny = json!({"allow": false, "access": "rwm"});
         let allow =
             json!({"allow": true, "type": "c", "major": DEVICE.0, "minor": DEVICE.1, "access": "rwm"});
@@ -297,7 +304,7 @@ fn in_order() -> Case<Stage> {
 
 fn by_access() -> Case<Stage> {
     let run = |stage: &mut Stage| {
-        need_devices()?;
+        need_devices(stage)?;
         let deny = json!({"allow": false, "access": "rwm"});
         let allow = |access: &str| json!({"allow": true, "type": "c", "major": DEVICE.0, "minor": DEVICE.1, "access": access});
         let actions =
@@ -329,7 +336,7 @@ fn by_access() -> Case<Stage> {
 /// Without a type a rule is about all, without numbers about every device of its type.
 fn all_of_a_kind() -> Case<Stage> {
     let run = |stage: &mut Stage| {
-        need_devices()?;
+        need_devices(stage)?;
         let (major, minor) = resources::block_device()?;
         let deny = json!({"allow": false, "access": "rwm"});
         let actions = ["open:/dev/log-of-kernel:r", "open:/dev/block:r", "exit:0"];

@@ -140,6 +140,7 @@ fn console() -> Case<Stage> {
 
 fn elsewhere() -> Case<Stage> {
     Case::new("devices/elsewhere", |stage: &mut Stage| {
+        stage.caller.must_be_root("make device nodes")?;
         let mut config = stage.config(&["follow:/srv/deep/zero", "open:/srv/deep/zero:r", "exit:0"]);
         device(&mut config, &[("path", json!("/srv/deep/zero")), ("minor", json!(5))]);
         stage.observe("elsewhere", &config)
@@ -159,6 +160,7 @@ fn elsewhere() -> Case<Stage> {
 /// One of each type.
 fn listed() -> Case<Stage> {
     Case::new("devices/listed", |stage: &mut Stage| {
+        stage.caller.must_be_root("make device nodes")?;
         let mut config = stage.config(&[
             "follow:/dev/mine",
             "open:/dev/mine:rw",
@@ -191,6 +193,7 @@ fn listed() -> Case<Stage> {
 /// The caller's mask of modes is no part of the configuration.
 fn attributes() -> Case<Stage> {
     Case::new("devices/attributes", |stage: &mut Stage| {
+        stage.caller.must_be_root("make device nodes")?;
         let mut config =
             stage.config(&["follow:/dev/mine", "follow:/dev/pipe", "follow:/dev/open", "exit:0"]);
         let path = json!("/dev/mine");
@@ -232,6 +235,7 @@ fn attributes() -> Case<Stage> {
 /// `u` is a character device too; a runtime need not support it.
 fn unbuffered() -> Case<Stage> {
     Case::new("devices/unbuffered", |stage: &mut Stage| {
+        stage.caller.must_be_root("make device nodes")?;
         let mut config = stage.config(&["follow:/dev/mine", "exit:0"]);
         device(&mut config, &[("type", json!("u"))]);
         stage.observe("unbuffered", &config)
@@ -268,6 +272,7 @@ fn node(path: &std::path::Path, minor: u32) -> std::io::Result<()> {
 /// The node is there already, as the configuration wants it.
 fn matching() -> Case<Stage> {
     Case::new("devices/matching", |stage: &mut Stage| {
+        stage.caller.must_be_root("make device nodes")?;
         let mut config = stage.config(&["follow:/dev/mine", "open:/dev/mine:rw", "exit:0"]);
         device(&mut config, &[]);
         uncover(&mut config);
@@ -290,6 +295,7 @@ fn occupied(
     make: impl Fn(&std::path::Path) -> std::io::Result<()> + Send + Sync + 'static,
 ) -> Case<Stage> {
     let run = move |stage: &mut Stage| -> Result<(), Obstacle> {
+        stage.caller.must_be_root("make device nodes")?;
         let mut config = stage.config(&["exit:0"]);
         device(&mut config, &[]);
         uncover(&mut config);

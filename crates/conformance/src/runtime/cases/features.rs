@@ -10,6 +10,7 @@ use crate::case::{Case, Obstacle};
 use crate::evidence::Judge;
 use crate::evidence::judge::{all, equals, satisfies};
 use crate::runtime::Stage;
+use crate::runtime::caller::Caller;
 use crate::verdict::Judgement;
 
 pub(super) fn cases() -> Vec<Case<Stage>> {
@@ -368,13 +369,14 @@ fn namespaces() -> Case<Stage> {
     let run = |stage: &mut Stage| {
         let document = features(stage)?;
         let listed = strings(&document, "/linux/namespaces").unwrap_or_default();
-        try_each(stage, &listed, &|_, config, name| {
+        try_each(stage, &listed, &|stage, config, name| {
             if let Some(list) = config["linux"]["namespaces"].as_array_mut()
                 && !list.iter().any(|namespace| namespace["type"] == json!(name))
             {
                 list.push(json!({"type": name}));
             }
-            if name == "user" {
+            // An ordinary user's container has it already, with the mappings that he may have.
+            if name == "user" && stage.caller == Caller::Root {
                 let mapping = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
                 config["linux"]["uidMappings"] = mapping.clone();
                 config["linux"]["gidMappings"] = mapping;
@@ -555,8 +557,11 @@ struct Claim {
     silence_denies: bool,
     ask: fn(&Stage, &mut Value),
     /// Why a yes cannot be held against this host.
-    lacks: fn() -> Option<&'static str>,
+    lacks: fn() -> Option<Lack>,
 }
+
+/// What is missing, and why that is so.
+type Lack = (Reason, &'static str);
 
 const CLAIMS: [Claim; 8] = [
     Claim {
@@ -575,7 +580,7 @@ const CLAIMS: [Claim; 8] = [
         ask: |_, config| config["process"]["apparmorProfile"] = json!("unconfined"),
         lacks: || {
             (!std::path::Path::new("/sys/kernel/security/apparmor").exists())
-                .then_some("this host has no AppArmor")
+                .then_some((Reason::Lsm, "this host has no AppArmor"))
         },
     },
     Claim {
@@ -584,7 +589,8 @@ const CLAIMS: [Claim; 8] = [
         silence_denies: false,
         ask: |_, config| config["process"]["selinuxLabel"] = json!("system_u:system_r:container_t:s0"),
         lacks: || {
-            (!std::path::Path::new("/sys/fs/selinux/enforce").exists()).then_some("this host has no SELinux")
+            (!std::path::Path::new("/sys/fs/selinux/enforce").exists())
+                .then_some((Reason::Lsm, "this host has no SELinux"))
         },
     },
     Claim {
@@ -619,7 +625,10 @@ const CLAIMS: [Claim; 8] = [
                 mounts.push(json!({"destination": "/mnt", "source": source, "options": ["bind", "idmap"], "uidMappings": mapping, "gidMappings": mapping}));
             }
         },
-        lacks: || None,
+        lacks: || {
+            let privileged = Caller::of_this_process() == Caller::Root;
+            (!privileged).then_some((Reason::Privilege, "only root may map the ids of a mount"))
+        },
     },
     Claim {
         row: "FLX-NETDEV-01",
@@ -627,12 +636,13 @@ const CLAIMS: [Claim; 8] = [
         silence_denies: false,
         // A device that is not there cannot be moved; that it is asked for must not be passed over.
         ask: |_, config| config["linux"]["netDevices"] = json!({"nosuchdevice": {}}),
-        lacks: || Some("rows of their own move devices"),
+        lacks: || Some((Reason::Configuration, "rows of their own move devices")),
     },
 ];
 
-fn no_resctrl() -> Option<&'static str> {
-    (!std::path::Path::new("/sys/fs/resctrl/schemata").exists()).then_some("this host has no resctrl")
+fn no_resctrl() -> Option<Lack> {
+    (!std::path::Path::new("/sys/fs/resctrl/schemata").exists())
+        .then_some((Reason::Hardware, "this host has no resctrl"))
 }
 
 fn claim(claim: &'static Claim) -> Case<Stage> {
@@ -642,7 +652,8 @@ fn claim(claim: &'static Claim) -> Case<Stage> {
         (claim.ask)(stage, &mut config);
         let taken = takes(stage, &config)?;
         stage.evidence.record("tried", taken);
-        stage.evidence.record("lacks", (claim.lacks)());
+        let lacks = (claim.lacks)().map(|(reason, why)| json!({"reason": reason.as_str(), "why": why}));
+        stage.evidence.record("lacks", lacks);
         Ok(())
     };
     let judge = Box::new(|evidence: &crate::Evidence| {
@@ -652,10 +663,15 @@ fn claim(claim: &'static Claim) -> Case<Stage> {
             "it says {said:?}, and such a configuration is {}",
             if taken { "taken" } else { "refused" }
         );
-        match (said, evidence.at("/lacks").and_then(Value::as_str)) {
+        let text = |pointer: &str| evidence.at(pointer).and_then(Value::as_str);
+        match (said, text("/lacks/why")) {
             (None, _) if !claim.silence_denies => Judgement::not_applicable("nothing is said about it"),
             (None | Some(false), _) => Judgement::of(!taken, "what is denied is refused", observed),
-            (Some(true), Some(lacks)) => Judgement::skip(Reason::Hardware, lacks),
+            (Some(true), Some(why)) => {
+                let known = |reason: &&Reason| text("/lacks/reason") == Some(reason.as_str());
+                let reason = Reason::ALL.iter().find(known).copied().unwrap_or(Reason::Hardware);
+                Judgement::skip(reason, why)
+            }
             (Some(true), None) => Judgement::of(taken, "what is claimed works", observed),
         }
     });

@@ -9,9 +9,10 @@ use crate::case::{Case, Obstacle};
 use crate::error::{Context as _, Result};
 use crate::evidence::judge::{all, equals, nothing_left, refused_by_start, satisfies};
 use crate::evidence::{Evidence, Judge};
+use crate::probe::{HIDDEN, namespaces};
 use crate::runtime::Stage;
 use crate::runtime::stage::brief;
-use crate::verdict::Judgement;
+use crate::verdict::{Judgement, Reason};
 
 /// One kind of hook, with the rows that it has of its own.
 struct Kind {
@@ -153,20 +154,25 @@ fn journey() -> Case<Stage> {
         stage.evidence.record("id", container.id.as_str());
         stage.evidence.record("bundle", container.bundle.to_string_lossy());
         stage.evidence.record("pid", container.pid);
-        let own = |process: &str| crate::probe::namespaces(process);
-        stage.evidence.record("runtimeNamespaces", json!(own("self")));
-        stage.evidence.record("containerNamespaces", json!(container.pid.map(|pid| own(&pid.to_string()))));
+        stage.evidence.record("runtimeNamespaces", json!(namespaces("self")));
+        let seen = container.pid.map(|pid| namespaces(&pid.to_string())).unwrap_or_default();
+        stage.evidence.record("containerNamespaces", json!(seen));
         stage
             .evidence
             .record("afterCreate", json!({"outside": names(&witness.log), "inside": names(&inside)}));
         if created.ok() {
             let started = stage.start(&container)?;
             stage.evidence.record("start", brief(&started));
-            stage
-                .evidence
-                .record("afterStart", json!({"outside": names(&witness.log), "inside": names(&inside)}));
+            let outside = names(&witness.log);
+            // `start` may return before the program is executed.
             let frames = stage.await_frames(&container, 1)?;
-            stage.evidence.record("report", frames.first().cloned().unwrap_or_default());
+            stage.evidence.record("afterStart", json!({"outside": outside, "inside": names(&inside)}));
+            let report = frames.first().cloned().unwrap_or_default();
+            if seen.is_empty() {
+                // Until then it may have been hidden from an ordinary user.
+                stage.evidence.record("containerNamespaces", report["namespaces"].clone());
+            }
+            stage.evidence.record("report", report);
             stage.kill(&container, "KILL")?;
             stage.wait(&container);
             stage.evidence.record("beforeDelete", json!({"outside": names(&witness.log)}));
@@ -192,11 +198,14 @@ fn journey() -> Case<Stage> {
             .rule("CFG-HOOK-18", in_order(kind))
             .rule("CFG-HOOK-19", was_told(kind));
     }
-    case.rule("CFG-HOOK-20", before_the_pivot("prestart"))
+    case.rule("CFG-HOOK-20", where_shown("prestart", before_the_pivot("prestart")))
         .rule("CFG-HOOK-21", ordered("/order", "prestart-2", "createRuntime-1"))
         .rule(
             "CFG-HOOK-22",
-            all(vec![before_the_pivot("createRuntime"), mounted("createRuntime", "/container/mounts")]),
+            where_shown(
+                "createRuntime",
+                all(vec![before_the_pivot("createRuntime"), mounted("createRuntime", "/container/mounts")]),
+            ),
         )
         .rule("CFG-HOOK-23", mounted("createContainer", "/mounts"))
         .rule("CFG-HOOK-24", ordered("/order", "createRuntime-2", "createContainer-1"))
@@ -326,6 +335,15 @@ fn was_told(kind: &Kind) -> Judge {
 fn in_the_making(name: &str) -> Judge {
     satisfies(&format!("/hooks/{name}-1/state/status"), "is creating or created", |status| {
         status == "creating" || status == "created"
+    })
+}
+
+/// `judge`, where the hook called `name` could look into the container's process.
+fn where_shown(name: &str, judge: Judge) -> Judge {
+    let hidden = format!("/hooks/{name}-1/container/hidden");
+    Box::new(move |evidence: &Evidence| match evidence.at(&hidden) {
+        Some(Value::Bool(true)) => Judgement::skip(Reason::Privilege, HIDDEN),
+        _ => judge(evidence),
     })
 }
 

@@ -25,6 +25,7 @@ const PARAMETERS: [(&str, &str, &str); 3] = [
 
 fn sysctl() -> Case<Stage> {
     let case = Case::new("sysctl/set", |stage: &mut Stage| {
+        stage.caller.must_have_ids(5)?;
         let host = || -> Vec<String> {
             let read = |(_, path, _): &(&str, &str, &str)| std::fs::read_to_string(path).unwrap_or_default();
             PARAMETERS.iter().map(read).collect()
@@ -112,6 +113,7 @@ fn resctrl() -> Vec<String> {
 fn resctrl_absent() -> Case<Stage> {
     Case::new("rdt/not-mounted", |stage: &mut Stage| {
         for place in resctrl() {
+            stage.caller.must_be_root("unmount resctrl")?;
             rustix::mount::unmount(&place, rustix::mount::UnmountFlags::DETACH)
                 .context(|| format!("unmount {place}"))?;
         }

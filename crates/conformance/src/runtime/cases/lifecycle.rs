@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
+use crate::Reason;
 use crate::case::{Case, Obstacle};
 use crate::evidence::judge::{
     all, equals, fails, nothing_left, refused, refused_by_start, same, satisfies, succeeds, unchanged,
 };
+use crate::probe::{HIDDEN, is_hidden, namespaces};
 use crate::runtime::stage::brief;
 use crate::runtime::{Container, Stage};
 
@@ -181,19 +183,12 @@ fn before_the_start() -> Case<Stage> {
         let config = stage.config(&["exit:0"]);
         let container = waiting(stage, &config)?;
         let pid = container.pid.unwrap_or_default();
-        let link = |name: &str| {
-            std::fs::read_link(format!("/proc/{pid}/ns/{name}"))
-                .ok()
-                .map(|target| target.to_string_lossy().into_owned())
-        };
-        let own = |name: &str| {
-            std::fs::read_link(format!("/proc/self/ns/{name}"))
-                .ok()
-                .map(|target| target.to_string_lossy().into_owned())
-        };
-        let kinds = ["pid", "mnt", "ipc", "uts", "net"];
-        let new: Vec<bool> =
-            kinds.iter().map(|kind| link(kind).is_some() && link(kind) != own(kind)).collect();
+        if is_hidden(&pid.to_string()) {
+            return Err(Obstacle::Skip(Reason::Privilege, HIDDEN.to_owned()));
+        }
+        let (found, own) = (namespaces(&pid.to_string()), namespaces("self"));
+        let is_new = |kind: &str| found.contains_key(kind) && found.get(kind) != own.get(kind);
+        let new: Vec<bool> = ["pid", "mnt", "ipc", "uts", "net"].map(is_new).into();
         let mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
         let mounted = |target: &str| mounts.lines().any(|line| line.split(' ').nth(4) == Some(target));
         let cgroup = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
@@ -204,7 +199,8 @@ fn before_the_start() -> Case<Stage> {
         let probe = inode(container.rootfs().join("probe").to_string_lossy().into_owned());
         stage.evidence.record("newNamespaces", new);
         stage.evidence.record("mounted", ["/proc", "/dev", "/dev/pts", "/dev/shm"].map(mounted).to_vec());
-        stage.evidence.record("inItsCgroup", cgroup.contains(stage.mark()));
+        let asked = stage.cgroups_path("c").is_ok();
+        stage.evidence.record("inItsCgroup", !asked || cgroup.contains(stage.mark()));
         stage.evidence.record("programRuns", program.is_none() || program == probe);
         note_state(stage, "state", &container)?;
         stage.evidence.record("reports", container.frames().len());

@@ -35,6 +35,7 @@ const LIMITS: [(&str, Resource, u64, u64); 16] = [
 pub(super) fn cases() -> Vec<Case<Stage>> {
     vec![
         Case::new("rlimits/all", |stage: &mut Stage| {
+            stage.caller.must_have_ids(1000)?;
             let mut config = stage.config(&["exit:0"]);
             let limits = configured();
             stage.evidence.record("configured", limits.clone());

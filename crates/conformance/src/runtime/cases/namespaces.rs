@@ -18,10 +18,11 @@ use crate::evidence::{Evidence, Judge};
 use crate::netlink::Netlink;
 use crate::probe::namespaces;
 use crate::runtime::Stage;
+use crate::runtime::caller::Caller;
 use crate::runtime::holder::{Holder, KINDS};
-use crate::verdict::Reason;
+use crate::verdict::{Judgement, Reason};
 
-use super::edit::{drop_namespace, remove, set_namespace};
+use super::edit::{bind, drop_namespace, remove, set, set_namespace};
 
 pub(super) fn cases() -> Vec<Case<Stage>> {
     let mut cases: Vec<_> = KINDS.iter().map(supported).collect();
@@ -48,17 +49,32 @@ fn kernel_has(kind: &str) -> Result<(), Obstacle> {
 fn config_with(stage: &Stage, kind: &str) -> Value {
     let mut config = stage.config(&["list:/proc", "read:/proc/self/uid_map", "exit:0"]);
     set_namespace(&mut config, kind, None);
-    if kind == "user" {
-        identity(&mut config);
+    if kind == "user" && stage.caller == Caller::Root {
+        // Every id to itself.
+        let mapping = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
+        config["linux"]["uidMappings"] = mapping.clone();
+        config["linux"]["gidMappings"] = mapping;
     }
     config
 }
 
-/// Maps every id that there is to itself.
-fn identity(config: &mut Value) {
-    let mapping = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
-    config["linux"]["uidMappings"] = mapping.clone();
-    config["linux"]["gidMappings"] = mapping;
+/// What the kernel shows of the mappings that `config` has as `member`.
+fn shown(config: &Value, member: &str) -> Vec<String> {
+    let ranges = config["linux"][member].as_array().cloned().unwrap_or_default();
+    let numbers = |range: &Value| ["containerID", "hostID", "size"].map(|name| range[name].to_string());
+    ranges.iter().flat_map(numbers).collect()
+}
+
+/// The file with the mapping, read as `action`, shows what is `wanted`.
+fn maps(action: &str, wanted: &'static str) -> Judge {
+    let place = format!("/life/report/results/{action}/value");
+    Box::new(move |evidence: &Evidence| {
+        let found = evidence.at(&place).and_then(Value::as_str).unwrap_or_default();
+        let found: Vec<&str> = found.split_whitespace().collect();
+        let asked = evidence.at(wanted).and_then(Value::as_array).cloned().unwrap_or_default();
+        let holds = !asked.is_empty() && asked.iter().map(Value::as_str).eq(found.iter().copied().map(Some));
+        Judgement::of(holds, format!("the mapping is {}", evidence.show(wanted)), format!("{found:?}"))
+    })
 }
 
 fn supported((kind, file, _): &'static Kind) -> Case<Stage> {
@@ -74,7 +90,7 @@ fn supported((kind, file, _): &'static Kind) -> Case<Stage> {
     };
     Case::new(format!("namespaces/{kind}"), move |stage: &mut Stage| {
         kernel_has(file)?;
-        if *kind == "network" {
+        if *kind == "network" && stage.caller == Caller::Root {
             plimsoll_sys::process::unshare(CloneFlags::NEWNET)
                 .map_err(|errno| Obstacle::of("make a network namespace", errno))?;
             let made = Netlink::open().and_then(|mut netlink| netlink.add_pair("plimsoll0", "plimsoll1"));
@@ -82,6 +98,7 @@ fn supported((kind, file, _): &'static Kind) -> Case<Stage> {
         }
         stage.evidence.record("host", json!(namespaces("self")));
         let config = config_with(stage, kind);
+        stage.evidence.record("uids", shown(&config, "uidMappings"));
         stage.observe("life", &config)
     })
     .rule(
@@ -110,9 +127,7 @@ fn behaviour(kind: &str) -> Judge {
             devices.get("lo").is_some() && devices.get("plimsoll0").is_none()
         }),
         "uts" => equals("/life/report/hostname", "probe"),
-        "user" => satisfies("/life/report/results/1/value", "maps 65536 ids", |map| {
-            map.as_str().is_some_and(|map| map.split_whitespace().eq(["0", "0", "65536"]))
-        }),
+        "user" => maps("1", "/uids"),
         "cgroup" => satisfies("/life/report/cgroup", "is the root of every hierarchy", |text| {
             text.as_str()
                 .is_some_and(|text| !text.is_empty() && text.lines().all(|line| line.ends_with(":/")))
@@ -137,6 +152,7 @@ fn joined((kind, file, flags): &'static Kind) -> Case<Stage> {
         if *kind == "uts" {
             remove(&mut config, "/hostname");
         }
+        enter_user_namespace(stage, &mut config, &holder);
         set_namespace(&mut config, kind, Some(&holder.path(file)));
         stage.observe("life", &config)?;
         let at = KINDS.iter().position(|(name, ..)| name == kind).unwrap_or_default();
@@ -169,6 +185,15 @@ fn joined((kind, file, flags): &'static Kind) -> Case<Stage> {
     .rule("LNX-NS-04", where_supported("/life", provided(equals("/life/create/exit", 0), every_attempt())))
 }
 
+/// An ordinary user's other namespaces belong to one of users, which the container has to join first.
+fn enter_user_namespace(stage: &Stage, config: &mut Value, holder: &Holder) {
+    if stage.caller != Caller::Root {
+        set_namespace(config, "user", Some(&holder.path("user")));
+        remove(config, "/linux/uidMappings");
+        remove(config, "/linux/gidMappings");
+    }
+}
+
 /// All that `attempts` names was refused by create.
 fn every_attempt() -> Judge {
     Box::new(|evidence: &Evidence| {
@@ -183,6 +208,7 @@ fn relative() -> Case<Stage> {
     Case::new("namespaces/relative-path", |stage: &mut Stage| {
         let holder = Holder::start(CloneFlags::NEWNET)?;
         let mut config = stage.config(&["exit:0"]);
+        enter_user_namespace(stage, &mut config, &holder);
         set_namespace(&mut config, "network", Some(Path::new("net-here")));
         let container = stage.bundle(&config)?;
         for folder in [stage.place.clone(), container.bundle.clone()] {
@@ -211,7 +237,7 @@ fn created() -> Case<Stage> {
         let mut containers = Vec::new();
         for name in ["first", "second"] {
             let mut config = stage.config(&["wait"]);
-            config["linux"]["cgroupsPath"] = json!(stage.cgroups_path(name));
+            stage.place_cgroup(&mut config, name);
             let mut container = stage.bundle(&config)?;
             for ran in [stage.create(&mut container)?, stage.start(&container)?] {
                 if !ran.ok() {
@@ -219,6 +245,8 @@ fn created() -> Case<Stage> {
                     return Err(Obstacle::Inconclusive(why));
                 }
             }
+            // Until the program is executed, the process may be hidden from an ordinary user.
+            stage.await_frames(&container, 1)?;
             containers.push(container);
         }
         for (name, container) in ["first", "second"].iter().zip(&containers) {
@@ -291,6 +319,10 @@ fn inherited(kind: &'static str) -> Case<Stage> {
         if kind == "uts" {
             remove(&mut config, "/hostname");
         }
+        if kind == "pid" && stage.caller != Caller::Root {
+            // Only who owns the namespace may mount its processes.
+            set(&mut config, "/mounts/0", bind(Path::new("/proc"), "/proc", &["rbind"]));
+        }
         stage.observe("life", &config)
     })
     .rule(
@@ -301,13 +333,18 @@ fn inherited(kind: &'static str) -> Case<Stage> {
 
 fn inherited_by_default() -> Case<Stage> {
     let case = Case::new("namespaces/inherit", |stage: &mut Stage| {
-        stage.evidence.record("host", json!(namespaces("self")));
+        let mut host = json!(namespaces("self"));
+        if stage.caller != Caller::Root {
+            // His container cannot be without one of its own.
+            remove(&mut host, "/user");
+        }
+        stage.evidence.record("host", host);
         let config = stage.config(&["exit:0"]);
         stage.observe("life", &config)
     });
     ["cgroup", "time", "user"].iter().fold(case, |case, file| {
         let judge = same(&format!("/life/report/namespaces/{file}"), &format!("/host/{file}"));
-        let why = "the kernel has no such namespaces";
+        let why = "the kernel has no such namespaces, or the caller no choice";
         let place = format!("/host/{file}");
         case.rule("LNX-NS-06", crate::evidence::judge::where_present(&place, Reason::Kernel, why, judge))
     })
@@ -315,24 +352,24 @@ fn inherited_by_default() -> Case<Stage> {
 
 /// Several ranges each, so that order and all three numbers show.
 fn mappings() -> Case<Stage> {
-    let same_map = |at: usize, wanted: &'static [&'static str]| {
-        satisfies(&format!("/life/report/results/{at}/value"), &format!("is {wanted:?}"), move |map| {
-            map.as_str().is_some_and(|map| map.split_whitespace().eq(wanted.iter().copied()))
-        })
-    };
     Case::new("user-namespace/mappings", |stage: &mut Stage| {
         kernel_has("user")?;
         let actions = ["read:/proc/self/uid_map", "read:/proc/self/gid_map", "exit:0"];
         let mut config = stage.config(&actions);
         set_namespace(&mut config, "user", None);
-        config["linux"]["uidMappings"] = json!([
-            {"containerID": 0, "hostID": 100_000, "size": 100},
-            {"containerID": 1000, "hostID": 200_000, "size": 50},
-        ]);
-        config["linux"]["gidMappings"] = json!([
-            {"containerID": 0, "hostID": 300_000, "size": 70},
-            {"containerID": 500, "hostID": 400_000, "size": 9},
-        ]);
+        stage.caller.must_have_ids(1007)?;
+        if stage.caller == Caller::Root {
+            config["linux"]["uidMappings"] = json!([
+                {"containerID": 0, "hostID": 100_000, "size": 100},
+                {"containerID": 1000, "hostID": 200_000, "size": 50},
+            ]);
+            config["linux"]["gidMappings"] = json!([
+                {"containerID": 0, "hostID": 300_000, "size": 70},
+                {"containerID": 500, "hostID": 400_000, "size": 9},
+            ]);
+        }
+        stage.evidence.record("uids", shown(&config, "uidMappings"));
+        stage.evidence.record("gids", shown(&config, "gidMappings"));
         config["process"]["user"] = json!({"uid": 1007, "gid": 503});
         let container = stage.bundle(&config)?;
         let before = owners(&container.bundle);
@@ -343,16 +380,7 @@ fn mappings() -> Case<Stage> {
         stage.evidence.record("owners", json!({"looked": before.len(), "changed": changed}));
         Ok(())
     })
-    .rule(
-        "LNX-UNS-02",
-        where_supported(
-            "/life",
-            all(vec![
-                same_map(0, &["0", "100000", "100", "1000", "200000", "50"]),
-                same_map(1, &["0", "300000", "70", "500", "400000", "9"]),
-            ]),
-        ),
-    )
+    .rule("LNX-UNS-02", where_supported("/life", all(vec![maps("0", "/uids"), maps("1", "/gids")])))
     .rule("LNX-UNS-03", where_supported("/life", equals("/owners/changed", json!([]))))
     .rule("CFG-USER-01", where_supported("/life", equals("/life/report/uids/0", 1007)))
     .rule("CFG-USER-02", where_supported("/life", equals("/life/report/gids/0", 503)))
@@ -380,9 +408,10 @@ fn mappings_refused() -> Case<Stage> {
         kernel_has("user")?;
         let mut config = config_with(stage, "user");
         stage.observe("control", &config)?;
+        let id = stage.caller.own_id().unwrap_or(100_000);
         for (name, entry) in [
-            ("no-size", json!({"containerID": 0, "hostID": 100_000})),
-            ("size-zero", json!({"containerID": 0, "hostID": 100_000, "size": 0})),
+            ("no-size", json!({"containerID": 0, "hostID": id})),
+            ("size-zero", json!({"containerID": 0, "hostID": id, "size": 0})),
             ("negative", json!({"containerID": 0, "hostID": -1, "size": 10})),
         ] {
             config["linux"]["uidMappings"] = json!([entry]);
@@ -452,7 +481,7 @@ fn moved(clock: &'static str, offset: i64) -> Judge {
             }
             _ => false,
         };
-        crate::verdict::Judgement::of(
+        Judgement::of(
             holds,
             format!("{clock} is {offset} s ahead of the host"),
             format!("{before:?} before, {inside:?} inside, {after:?} after"),
@@ -475,6 +504,7 @@ fn offsets_refused() -> Case<Stage> {
         drop_namespace(&mut config, "time");
         stage.attempt("none", &config)?;
         let holder = Holder::start(CloneFlags::NEWTIME)?;
+        enter_user_namespace(stage, &mut config, &holder);
         set_namespace(&mut config, "time", Some(&holder.path("time")));
         stage.attempt("joined", &config)
     })

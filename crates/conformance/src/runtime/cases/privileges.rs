@@ -49,6 +49,7 @@ const SETS: [Sets; 6] = [
 
 fn capabilities((name, uid, sets): &'static Sets) -> Case<Stage> {
     let case = Case::new(format!("capabilities/{name}"), move |stage: &mut Stage| {
+        stage.caller.must_have_ids(*uid)?;
         let mut config = stage.config(&["exit:0"]);
         config["process"]["user"] = json!({"uid": uid, "gid": uid});
         let members = ROWS.iter().zip(sets).map(|((set, _), names)| ((*set).to_owned(), json!(names)));
@@ -113,6 +114,7 @@ pub(super) fn has(capability: CapabilitySet) -> bool {
 /// A program of root's with the set-user-ID bit is the way to more privileges that has to be closed.
 fn no_new_privileges() -> Case<Stage> {
     Case::new("process/no-new-privileges", |stage: &mut Stage| {
+        stage.caller.must_have_ids(1000)?;
         let flags =
             rustix::fs::statvfs(&stage.place).context(|| "look at the file system of bundles")?.f_flag;
         if flags.contains(rustix::fs::StatVfsMountFlags::NOSUID) {

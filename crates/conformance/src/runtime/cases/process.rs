@@ -6,7 +6,7 @@ use crate::case::{Case, Obstacle};
 use crate::error::Context as _;
 use crate::evidence::judge::{
     all, each_refused_by_start, equals, is_not, or_refused, refusals_leave_nothing, refused_by_start,
-    satisfies,
+    satisfies, where_supported,
 };
 use crate::evidence::{Evidence, Judge};
 use crate::runtime::Stage;
@@ -148,11 +148,13 @@ const FOREIGN_GROUP: u32 = 4242;
 fn user() -> Vec<Case<Stage>> {
     vec![
         Case::new("user/ids", |stage: &mut Stage| {
+            stage.caller.must_have_ids(60_000)?;
             let mut config = stage.config(&["exit:0"]);
             config["process"]["capabilities"] = json!({});
-            config["process"]["user"] =
-                json!({"uid": 1234, "gid": 5678, "umask": 0o077, "additionalGids": [7, 2000, 4_000_000]});
+            config["process"]["user"] = json!({"uid": 1234, "gid": 5678, "umask": 0o077});
             stage.observe("user", &config)?;
+            config["process"]["user"]["additionalGids"] = json!([7, 2000, 60_000]);
+            stage.observe("groups", &config)?;
             config["process"]["user"] = json!({"uid": 0, "gid": 9, "umask": 0});
             stage.observe("root", &config)
         })
@@ -174,7 +176,26 @@ fn user() -> Vec<Case<Stage>> {
             "CFG-USER-03",
             all(vec![equals("/user/report/umask", "0077"), equals("/root/report/umask", "0000")]),
         )
-        .rule("CFG-USER-04", groups("/user/report/groups", &[7, 2000, 4_000_000], &[5678])),
+        .rule(
+            "CFG-USER-04",
+            where_supported("/groups", groups("/groups/report/groups", &[7, 2000, 60_000], &[5678])),
+        ),
+        // More than 16 bits hold.
+        Case::new("user/large-ids", |stage: &mut Stage| {
+            // Fewer are no obstacle: with what there is, the rows are judged above.
+            let few = |_| Obstacle::NotApplicable("the caller is lent no ids as large".to_owned());
+            stage.caller.must_have_ids(4_000_000).map_err(few)?;
+            let mut config = stage.config(&["exit:0"]);
+            config["process"]["user"] =
+                json!({"uid": 1_000_001, "gid": 2_000_002, "additionalGids": [7, 4_000_000]});
+            stage.observe("user", &config)
+        })
+        .rule("CFG-USER-01", equals("/user/report/uids/0", 1_000_001))
+        .rule("CFG-USER-02", equals("/user/report/gids/0", 2_000_002))
+        .rule(
+            "CFG-USER-04",
+            where_supported("/user", groups("/user/report/groups", &[7, 4_000_000], &[2_000_002])),
+        ),
         Case::new("user/inherited", |stage: &mut Stage| {
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));
             let groups = [rustix::process::Gid::from_raw(FOREIGN_GROUP)];

@@ -7,11 +7,9 @@ use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount,
 };
 
+use super::Stage;
 use crate::case::Obstacle;
 use crate::error::{Context as _, Result};
-use crate::verdict::Reason;
-
-use super::Stage;
 
 impl Stage {
     /// Mounts a new tmpfs with `flags` on the folder `path`, which is made where it is missing, and gives the
@@ -21,7 +19,7 @@ impl Stage {
     /// [`Obstacle::Skip`] for a caller who may not mount, [`Kind::Environment`](crate::Kind::Environment)
     /// where it fails otherwise.
     pub fn tmpfs(&mut self, path: PathBuf, flags: MountFlags) -> Result<PathBuf, Obstacle> {
-        may_mount()?;
+        self.caller.must_be_root("mount what the container is to bind")?;
         let context = || format!("mount a tmpfs on {}", path.display());
         std::fs::create_dir_all(&path).context(context)?;
         mount("tmpfs", &path, "tmpfs", flags, Some(c"mode=777,size=16m")).context(context)?;
@@ -34,7 +32,7 @@ impl Stage {
     /// # Errors
     /// As [`Stage::tmpfs`].
     pub fn share(&mut self, path: &Path) -> Result<(), Obstacle> {
-        may_mount()?;
+        self.caller.must_be_root("mount what the container is to bind")?;
         mount_bind(path, path).context(|| format!("bind {} to itself", path.display()))?;
         self.mounted.push(path.to_owned());
         share_mount(path)?;
@@ -56,11 +54,4 @@ impl Stage {
 /// [`Kind::Environment`](crate::Kind::Environment) where nothing is mounted there.
 pub(crate) fn share_mount(path: &Path) -> Result<()> {
     mount_change(path, MountPropagationFlags::SHARED).context(|| format!("share {}", path.display()))
-}
-
-fn may_mount() -> Result<(), Obstacle> {
-    if rustix::process::geteuid().is_root() {
-        return Ok(());
-    }
-    Err(Obstacle::Skip(Reason::Privilege, "only root can mount what the container is to bind".to_owned()))
 }
