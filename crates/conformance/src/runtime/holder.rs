@@ -23,6 +23,11 @@ pub(crate) const KINDS: [(&str, &str, CloneFlags); 8] = [
     ("time", "time", CloneFlags::NEWTIME),
 ];
 
+/// The kind of the one namespace that `flags` ask for, as `/proc` calls it.
+pub(crate) fn kind_of(flags: CloneFlags) -> &'static str {
+    KINDS.iter().find(|(.., known)| *known == flags).map_or("", |(_, kind, _)| kind)
+}
+
 /// The process; it ends when this value is dropped, or with the worker.
 #[derive(Debug)]
 pub(crate) struct Holder {
@@ -60,6 +65,11 @@ impl Holder {
                 }
             }
         }
+    }
+
+    /// Its id.
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid
     }
 
     /// The file of its namespace of the kind that `/proc` calls `kind`.
