@@ -20,6 +20,7 @@ pub mod rejudge;
 pub mod report;
 pub mod requirement;
 pub mod results;
+mod rlimits;
 pub mod runtime;
 pub mod submission;
 mod verdict;

@@ -2,12 +2,14 @@
 //!
 //! `probe do ACTION...` reports once what it is and what came of each action, in their order; `wait`, `exit:N`
 //! and the like end the list. `probe hook LOG NAME [ACTION...]` is a hook that writes what it was given to a
-//! file. A report is one line of JSON behind a record separator, so that it is told from whatever else a
-//! runtime prints to the same stream.
+//! file. `probe hold KIND` and `probe listen WHO PATH` stand in for what a case had around the subject. A
+//! report is one line of JSON behind a record separator, so that it is told from whatever else a runtime
+//! prints to the same stream.
 
 mod actions;
 mod facts;
 mod hook;
+mod stand_in;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -24,6 +26,10 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [_, "do", actions @ ..] => act(actions),
         [_, "hook", log, name, actions @ ..] => hook::run(log, name, actions),
+        [_, "hold", kind] => stand_in::hold(kind),
+        [_, "listen", "terminal", path] => stand_in::terminal(path),
+        [_, "listen", "agent", path, answer] => stand_in::agent(path, answer),
+        [_, "listen", "datagram", path] => stand_in::datagrams(path),
         // Executed by an action, possibly with other privileges.
         [_, "whoami"] => report(&facts::identity()),
         _ => ExitCode::from(64),

@@ -19,7 +19,9 @@ mod stage;
 mod subject;
 mod worker;
 
+pub(crate) use agent::{Agent, bound};
 pub use cases::suite;
+pub(crate) use holder::{Holder, KINDS};
 pub use ran::Ran;
 pub(crate) use ran::{Streams, execute, execute_with};
 pub use run::{Progress, Request, run};

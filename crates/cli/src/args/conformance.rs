@@ -187,7 +187,8 @@ pub struct JudgeConsumer {
     /// A program that is known: umoci, oci-image-tool, skopeo+tar, skopeo, plimsoll.
     #[arg(required_unless_present = "command", conflicts_with = "command")]
     pub preset: Option<String>,
-    /// The program's command line; {layout}, {ref}, {target} and {scratch} are filled in.
+    /// The program's command line; {layout}, {ref}, {target} and {scratch} are filled in, and so are {os}
+    /// and {architecture} of this machine.
     #[arg(long, value_name = "COMMAND")]
     pub command: Option<String>,
     /// Where below the target the root file system is.

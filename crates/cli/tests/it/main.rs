@@ -9,6 +9,7 @@ mod images;
 mod json;
 mod killed;
 mod mutants;
+mod reproducers;
 mod rootless;
 mod run;
 mod trees;

@@ -120,6 +120,19 @@ pub(super) fn refused_or_unknown(run: &str, why: &'static str) -> Judge {
     })
 }
 
+/// As [`refused`], but a subject that accepts and ends with `right` has passed over what is wrong.
+pub(super) fn refused_or_passed_over(run: &str, why: &'static str, right: &Want) -> Judge {
+    let (run, right, judge) = (run.to_owned(), right.clone(), refused(run));
+    Box::new(move |evidence| {
+        let tree = evidence.at(&format!("/{run}/tree")).cloned().unwrap_or_default();
+        let accepted = evidence.at(&format!("/{run}/ok")) == Some(&Value::Bool(true));
+        match accepted && right.look(&tree).0 {
+            true => Judgement::skip(Reason::Unsupported, why),
+            false => judge(evidence),
+        }
+    })
+}
+
 /// Nothing outside of the target was changed, however the run ended.
 pub(super) fn contained(run: &str) -> Judge {
     let run = run.to_owned();
@@ -144,5 +157,28 @@ fn failure(evidence: &Evidence, run: &str) -> Option<String> {
                 .at(&format!("/{run}/run"))
                 .map_or("it was not run".to_owned(), crate::evidence::describe),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::verdict::Verdict;
+
+    #[test]
+    fn whoever_passes_over_what_is_wrong_is_not_judged_by_it() {
+        let verdict = |refused: bool, content: &str| {
+            let mut evidence = Evidence::default();
+            let tree = json!({"f": {"content": content}});
+            evidence.record("out", json!({"ok": !refused, "refused": refused, "tree": tree}));
+            refused_or_passed_over("out", "unseen", &super::content("f", "text"))(&evidence).verdict
+        };
+        assert_eq!(verdict(true, ""), Verdict::Pass);
+        assert_eq!(verdict(false, "text"), Verdict::Skip);
+        assert_eq!(verdict(false, "data"), Verdict::Fail);
+        let nothing = refused_or_passed_over("out", "unseen", &super::content("f", "text"));
+        assert_eq!(nothing(&Evidence::default()).verdict, Verdict::Fail);
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use plimsoll_sys::inspect;
-use rustix::process::{Resource, getrlimit};
+use rustix::process::getrlimit;
 use serde_json::{Value, json};
 
 use crate::netlink::Netlink;
+use crate::rlimits::{LIMITS, Limit};
 
 /// Everything.
 pub(super) fn all() -> Value {
@@ -128,30 +129,12 @@ fn mount(line: &str) -> Option<Value> {
 }
 
 fn rlimits() -> Value {
-    const RESOURCES: [(&str, Resource); 16] = [
-        ("RLIMIT_AS", Resource::As),
-        ("RLIMIT_CORE", Resource::Core),
-        ("RLIMIT_CPU", Resource::Cpu),
-        ("RLIMIT_DATA", Resource::Data),
-        ("RLIMIT_FSIZE", Resource::Fsize),
-        ("RLIMIT_LOCKS", Resource::Locks),
-        ("RLIMIT_MEMLOCK", Resource::Memlock),
-        ("RLIMIT_MSGQUEUE", Resource::Msgqueue),
-        ("RLIMIT_NICE", Resource::Nice),
-        ("RLIMIT_NOFILE", Resource::Nofile),
-        ("RLIMIT_NPROC", Resource::Nproc),
-        ("RLIMIT_RSS", Resource::Rss),
-        ("RLIMIT_RTPRIO", Resource::Rtprio),
-        ("RLIMIT_RTTIME", Resource::Rttime),
-        ("RLIMIT_SIGPENDING", Resource::Sigpending),
-        ("RLIMIT_STACK", Resource::Stack),
-    ];
-    let limit = |(name, resource): &(&str, Resource)| {
-        let limit = getrlimit(*resource);
+    let limit = |limit: &Limit| {
+        let found = getrlimit(limit.resource);
         // No limit is `null`.
-        ((*name).to_owned(), json!({"soft": limit.current, "hard": limit.maximum}))
+        (limit.name.to_owned(), json!({"soft": found.current, "hard": found.maximum}))
     };
-    Value::Object(RESOURCES.iter().map(limit).collect())
+    Value::Object(LIMITS.iter().map(limit).collect())
 }
 
 /// Open descriptors, without the one that lists them.

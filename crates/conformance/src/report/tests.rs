@@ -34,6 +34,12 @@ fn hostile() -> Results {
                     {"path": "/a\ntouch /hit", "size": 1}, {"path": "/../../x", "text": ""}, {"path": format!("/{NASTY}"), "link": NASTY, "mode": 511},
                 ]}},
                 "beside": [{"path": "/b\n$(touch /hit)", "text": "$(touch /hit)", "owner": [1, 2]}, {"path": "/n", "node": "c 1 3;touch /hit"}, {"path": "/n", "node": "c 1 3"}],
+                "props": [
+                    {"before": 0, "own": NASTY}, {"before": 0, "own": "net"}, {"before": 0, "holds": {"kind": NASTY, "pid": 1}},
+                    {"before": 0, "holds": {"kind": "net", "pid": "1; touch /hit"}}, {"before": 0, "command": [NASTY, "$(touch /hit)"]},
+                    {"before": 0, "caller": ["$(touch /hit)", NASTY]}, {"before": 1, "listens": {"as": "agent", "path": "$(touch /hit)", "answer": NASTY}},
+                    {"before": 1, "listens": {"as": NASTY, "path": "/x"}}, {"before": 1, "opens": {"number": 99, "path": "$(touch /hit)"}},
+                ],
                 "operations": [{"operation": "create\ntouch /hit", "command": [NASTY, "$(touch /hit)", "it's"], "folder": NASTY, "environment": [["A B", "x"], ["A", NASTY]]}],
             },
             "milliseconds": u64::MAX,
@@ -221,6 +227,7 @@ fn a_script_does_only_what_the_evidence_says() {
     let dir = tempfile::tempdir().unwrap();
     let results = hostile();
     let name = &results.cases[0].name;
+    // It would execute itself again in namespaces of its own.
     // Every command that the script may call is one that does nothing; what is left is the shell itself.
     let script =
         reproducer(&results, name).unwrap().replace("/hit", &format!("{}/hit", dir.path().display()));
@@ -229,7 +236,7 @@ fn a_script_does_only_what_the_evidence_says() {
     std::fs::write(&file, format!("set -f\n{quiet}{script}")).unwrap();
     let output = std::process::Command::new("dash")
         .arg(&file)
-        .env("PROBE", "x")
+        .envs([("PROBE", "x"), ("PLIMSOLL_OWN", "1")])
         .current_dir(dir.path())
         .output()
         .unwrap();
@@ -237,6 +244,47 @@ fn a_script_does_only_what_the_evidence_says() {
     assert!(!dir.path().join("hit").exists());
     assert!(!script.contains("/../../x"), "{script}");
     assert!(script.contains("\nmknod ./n c 1 3 && "), "{script}");
+    assert!(script.contains(" unshare --net sh ") && !script.contains("\nhold "), "{script}");
+}
+
+#[test]
+fn a_script_arranges_what_the_case_had_around_the_subject() {
+    let results = |props: &Value| {
+        let config = json!({"linux": {"namespaces": [{"type": "network", "path": "/proc/12/ns/net"}]}});
+        let mut results = serde_json::from_slice::<Value>(&small(&[]).to_vec()).unwrap();
+        results["cases"][0]["evidence"] = json!({
+            "bundles": {"b": {"path": "/place/b", "config": config, "owner": [7, 8], "beside": [{"path": "/n", "text": "t"}]}},
+            "beside": [{"path": "/socket", "node": "p"}],
+            "operations": [{"operation": "create", "command": ["x", "/place/b"], "exit": 3, "folder": "/place"}],
+            "props": props,
+        });
+        reproducer(&Results::parse(results.to_string().as_bytes()).unwrap(), "family/what").unwrap()
+    };
+    let plain = results(&json!([]));
+    assert!(plain.contains("\nmknod ./socket p ") && !plain.contains("unshare"), "{plain}");
+    assert!(plain.contains("\ncd \"$here\" && x \"$here\"/b\nended 3 create\n"), "{plain}");
+    assert!(plain.contains("\nchown 7:8 ..\n") && plain.contains("printf %s t > ./n"), "{plain}");
+    let script = results(&json!([
+        {"before": 0, "own": "uts"},
+        {"before": 0, "holds": {"kind": "net", "pid": 12}},
+        {"before": 0, "command": ["nsenter", "--net=/proc/12/ns/net", "ip"]},
+        {"before": 0, "listens": {"as": "terminal", "path": "/place/socket"}},
+        {"before": 0, "caller": ["setpriv", "x"]},
+        {"before": 1, "opens": {"number": 4, "path": "/place/f"}},
+        {"before": 1, "opens": {"number": 12, "path": "/place/f"}},
+    ]));
+    for line in [
+        "exec env PLIMSOLL_OWN=1 unshare --uts sh \"$0\"\n",
+        "\nfor tool in nsenter setpriv; do\n",
+        "\nhold net; held_12=$held\n",
+        "sed -i \"s|/proc/12/ns/|/proc/$held_12/ns/|g\" ../config.json\n",
+        "\nnsenter --net=/proc/\"$held_12\"/ns/net ip\nlisten terminal \"$here\"/socket\n",
+        "\ncd \"$here\" && setpriv x x \"$here\"/b\nended 3 create\n",
+        "\nexec 4<>\"$here\"/f\necho \"The case had the descriptor 12 open",
+    ] {
+        assert!(script.contains(line), "{line}: {script}");
+    }
+    assert!(!script.contains("mknod"), "{script}");
 }
 
 #[test]

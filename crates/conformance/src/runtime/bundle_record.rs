@@ -17,8 +17,9 @@ const DEPTH: usize = 6;
 /// The directories that every root file system has; only what is in them is told.
 pub(super) const USUAL: [&str; 7] = ["dev", "etc", "proc", "sys", "tmp", "bin", "mnt"];
 
-/// What makes `bundle` again: `path`, `config` (or `text`, where it is no JSON) and `files`.
-pub(super) fn record(bundle: &Path) -> Value {
+/// What makes `bundle` again: `path`, `config` (or `text`, where it is no JSON), `files` of the root file
+/// system, and where there are any those `beside` it, and other owners than the usual.
+pub(super) fn record(bundle: &Path, probe: &Path) -> Value {
     let mut seen = json!({"path": bundle});
     let text = contents(&bundle.join("config.json"), CONFIG).unwrap_or_default();
     let (name, config) = match serde_json::from_slice::<Value>(&text) {
@@ -26,11 +27,21 @@ pub(super) fn record(bundle: &Path) -> Value {
         Err(_) => ("text", String::from_utf8_lossy(&text).into_owned().into()),
     };
     let root = bundle.join("rootfs");
-    let files =
-        Tree::at(&root, &root.join("probe"), &USUAL, Vec::new()).map_or(Vec::new(), |tree| tree.files(&root));
-    if let Some(members) = seen.as_object_mut() {
-        members.insert(name.to_owned(), config);
-        members.insert("files".to_owned(), files.into());
+    let place = bundle.parent().unwrap_or(bundle);
+    let tree = Tree::at(place, probe, &USUAL, Vec::new());
+    seen[name] = config;
+    seen["files"] = tree.as_ref().map_or(Vec::new(), |tree| tree.files(&root)).into();
+    let known = ["rootfs", "config.json", "pid"].map(str::to_owned).to_vec();
+    let beside = Tree::at(place, probe, &[], known).map_or(Vec::new(), |tree| tree.files(bundle));
+    if !beside.is_empty() {
+        seen["beside"] = beside.into();
+    }
+    for (name, path) in [("owner", bundle), ("rootOwner", root.as_path())] {
+        let owner = path.symlink_metadata().ok().map(|found| (found.uid(), found.gid()));
+        if let Some((uid, gid)) = owner.filter(|owner| tree.as_ref().is_some_and(|tree| tree.owner != *owner))
+        {
+            seen[name] = json!([uid, gid]);
+        }
     }
     seen
 }
@@ -48,7 +59,7 @@ pub(super) fn beside(place: &Path, probe: &Path, known: &[String]) -> Vec<Value>
 struct Tree<'a> {
     /// The file system that it lies on.
     device: u64,
-    /// Whose it is; only what belongs to others has an owner worth telling.
+    /// Whose the folder of the case is; only what belongs to others has an owner worth telling.
     owner: (u32, u32),
     /// The probe.
     probe: Option<std::fs::Metadata>,
@@ -59,8 +70,8 @@ struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    fn at(root: &Path, probe: &Path, usual: &'a [&'a str], skipped: Vec<String>) -> Option<Tree<'a>> {
-        let metadata = root.symlink_metadata().ok()?;
+    fn at(place: &Path, probe: &Path, usual: &'a [&'a str], skipped: Vec<String>) -> Option<Tree<'a>> {
+        let metadata = place.symlink_metadata().ok()?;
         let probe = probe.symlink_metadata().ok();
         let owner = (metadata.uid(), metadata.gid());
         Some(Tree { device: metadata.dev(), owner, probe, usual, skipped })
@@ -174,14 +185,15 @@ mod tests {
         let root = bundle.path().join("rootfs");
         std::fs::create_dir_all(root.join("etc/deep")).unwrap();
         std::fs::create_dir_all(root.join("bin")).unwrap();
-        std::fs::write(root.join("probe"), "program").unwrap();
-        std::fs::hard_link(root.join("probe"), root.join("bin/hook")).unwrap();
+        let probe = root.join("probe");
+        std::fs::write(&probe, "program").unwrap();
+        std::fs::hard_link(&probe, root.join("bin/hook")).unwrap();
         std::os::unix::fs::symlink("/nowhere", root.join("etc/link")).unwrap();
         std::fs::write(root.join("etc/deep/note"), "hello").unwrap();
         rustix::fs::mknodat(rustix::fs::CWD, root.join("mnt"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
             .unwrap();
         std::fs::write(bundle.path().join("config.json"), r#"{"ociVersion": "1.3.0"}"#).unwrap();
-        let seen = record(bundle.path());
+        let seen = record(bundle.path(), &probe);
         assert_eq!(seen["config"], json!({"ociVersion": "1.3.0"}));
         let told: Vec<_> = seen["files"].as_array().unwrap().iter().map(|file| &file["path"]).collect();
         assert_eq!(told, ["/bin/hook", "/etc/deep", "/etc/deep/note", "/etc/link", "/mnt"]);
@@ -189,6 +201,9 @@ mod tests {
         assert_eq!(seen["files"][0]["probe"], true);
         assert_eq!(seen["files"][2]["text"], "hello");
         assert_eq!(seen["files"][3]["link"], "/nowhere");
+        assert_eq!((seen.get("beside"), seen.get("owner")), (None, None));
+        std::fs::write(bundle.path().join("note"), "beside").unwrap();
+        assert_eq!(record(bundle.path(), &probe)["beside"][0]["path"], "/note");
     }
 
     #[test]
@@ -211,7 +226,7 @@ mod tests {
     fn what_is_no_json_is_kept_as_text() {
         let bundle = tempfile::tempdir().unwrap();
         std::fs::write(bundle.path().join("config.json"), "{").unwrap();
-        let seen = record(bundle.path());
+        let seen = record(bundle.path(), Path::new("/nonexistent"));
         assert_eq!((&seen["text"], seen.get("config")), (&json!("{"), None));
     }
 }

@@ -24,6 +24,11 @@ pub(crate) const KINDS: [(&str, &str, CloneFlags); 8] = [
     ("time", "time", CloneFlags::NEWTIME),
 ];
 
+/// The kind of the one namespace that `flags` ask for, as `/proc` calls it.
+pub(crate) fn kind_of(flags: CloneFlags) -> &'static str {
+    KINDS.iter().find(|(.., known)| *known == flags).map_or("", |(_, kind, _)| kind)
+}
+
 /// The process; it ends when this value is dropped, or with the worker.
 #[derive(Debug)]
 pub(crate) struct Holder {
@@ -79,6 +84,11 @@ impl Holder {
     fn write(&self, file: &str, text: &str) -> Result<(), Obstacle> {
         let path = format!("/proc/{}/{file}", self.pid);
         Ok(std::fs::write(&path, text).context(|| format!("write {path}"))?)
+    }
+
+    /// Its id.
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid
     }
 
     /// The file of its namespace of the kind that `/proc` calls `kind`.

@@ -3,6 +3,7 @@
 mod console;
 mod exec;
 mod mounts;
+mod props;
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -271,8 +272,8 @@ impl Stage {
         }
     }
 
-    /// Writes down what makes `bundle` again, as it is now, and what lies beside it.
-    fn note_bundle(&mut self, bundle: &Path) {
+    /// Writes down what lies beside the bundles, as it is now.
+    fn note_beside(&mut self) {
         let made = self.made.iter().filter_map(|(_, bundle)| bundle.file_name());
         let mut known: Vec<String> = made.map(|name| name.to_string_lossy().into_owned()).collect();
         known.push("state".to_owned());
@@ -280,10 +281,15 @@ impl Stage {
         if !beside.is_empty() {
             self.evidence.record("beside", beside);
         }
+    }
+
+    /// Writes down what makes `bundle` again, as it is now, and what lies beside it.
+    fn note_bundle(&mut self, bundle: &Path) {
+        self.note_beside();
         let name = bundle.file_name().unwrap_or_default().to_string_lossy();
         let bundles = self.evidence.0.entry("bundles").or_insert_with(|| json!({}));
         if let Some(bundles) = bundles.as_object_mut() {
-            bundles.insert(name.into_owned(), bundle_record::record(bundle));
+            bundles.insert(name.into_owned(), bundle_record::record(bundle, &self.settings.probe));
         }
     }
 
@@ -545,10 +551,12 @@ impl Stage {
         }
         // A transcript of what went wrong ends before the harness cleans up.
         let operations = self.evidence.0.get("operations").cloned();
-        self.on("delete-force", container)?;
+        let ran = self.on("delete-force", container)?;
         if let Some(operations) = operations {
             self.evidence.record("operations", operations);
         }
+        let words: Vec<&str> = ran.command.iter().map(String::as_str).collect();
+        self.note_command(&words);
         Ok(())
     }
 

@@ -40,13 +40,18 @@ pub fn work(name: &str, index: &str) -> Result<()> {
         .ok_or_else(|| Error::new(Kind::Request, format!("there is no case {name:?}")))?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .context(|| "become the reaper of orphans")?;
-    own_mounts(&settings)?;
+    let other_cgroups = own_mounts(&settings)?;
     let place = settings.place.join(index);
     std::fs::create_dir(&place).context(|| format!("make {}", place.display()))?;
     let mark = format!("{}-{index}", settings.mark);
     let start = Instant::now();
     let before = Host::look(&mark, &[]);
     let mut stage = Stage::new(settings, place.clone(), mark.clone());
+    if other_cgroups {
+        stage.note_own("mount");
+        stage.note_command(&["umount", "--lazy", CGROUPS]);
+        stage.note_command(&["mount", "-t", "cgroup2", "none", CGROUPS]);
+    }
     let done = (case.run)(&mut stage);
     finish(&mut stage);
     let left = before.diff(&Host::look(&mark, &[]));
@@ -97,28 +102,32 @@ fn unmount_below(place: &Path) {
     }
 }
 
-/// A mount namespace that the host's mounts reach and whose mounts do not reach the host.
-fn own_mounts(settings: &Settings) -> Result<()> {
+/// A mount namespace that the host's mounts reach and whose mounts do not reach the host; whether it shows
+/// other cgroups than the host.
+fn own_mounts(settings: &Settings) -> Result<bool> {
     const MS_SLAVE: u64 = 1 << 19;
     if !rustix::process::geteuid().is_root() {
-        return Ok(());
+        return Ok(false);
     }
     unshare(CloneFlags::NEWNS).context(|| "make a mount namespace")?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open("/", flags, Mode::empty()).context(|| "open the root")?;
     let change = Change { propagation: MS_SLAVE, ..Change::default() };
     set_attributes_recursive(root.as_fd(), &change).context(|| "make mounts private")?;
-    if settings.only_cgroup2 { show_only_cgroup2() } else { Ok(()) }
+    if settings.only_cgroup2 { show_only_cgroup2() } else { Ok(false) }
 }
 
-fn show_only_cgroup2() -> Result<()> {
-    let place = Path::new("/sys/fs/cgroup");
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+fn show_only_cgroup2() -> Result<bool> {
+    let place = Path::new(CGROUPS);
     if place.join("cgroup.controllers").exists() {
-        return Ok(());
+        return Ok(false);
     }
     let context = || "show cgroup v2 alone";
     // Everything below goes too; the hierarchies themselves stay with the host.
     unmount(place, UnmountFlags::DETACH).context(context)?;
     mount("cgroup2", place, "cgroup2", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)
-        .context(context)
+        .context(context)?;
+    Ok(true)
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
+use crate::image::golden::platform;
 
 /// A program that consumes layouts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +84,7 @@ const PRESETS: [Preset; 8] = [
     Preset {
         name: "oci-image-tool",
         kind: "unpacker",
-        template: "oci-image-tool unpack --ref name={ref} {layout} {target}",
+        template: "oci-image-tool unpack --ref name={ref} --platform {os}:{architecture} {layout} {target}",
         rootfs: "",
     },
     Preset { name: "skopeo+tar", kind: "unpacker", template: SKOPEO_TAR, rootfs: "" },
@@ -102,7 +103,7 @@ const PRESETS: [Preset; 8] = [
     Preset {
         name: "oci-image-tool",
         kind: "converter",
-        template: "oci-image-tool create --ref name={ref} {layout} {target}",
+        template: "oci-image-tool create --ref name={ref} --platform {os}:{architecture} {layout} {target}",
         rootfs: "rootfs",
     },
     Preset {
@@ -140,8 +141,8 @@ impl Subject {
         }
     }
 
-    /// A program by its command line, in which `{layout}`, `{ref}`, `{target}` and `{scratch}` are filled in.
-    /// Words are split at spaces, but not within single or double quotes.
+    /// A program by its command line, in which `{layout}`, `{ref}`, `{target}` and `{scratch}` are filled in,
+    /// and with `{os}` and `{architecture}` the platform of this machine. Words are split at spaces, but not within single or double quotes.
     ///
     /// # Errors
     /// [`Kind::Request`] where a quote does not end, or nothing says where the layout or the target goes.
@@ -170,11 +171,15 @@ impl Subject {
 
     pub(super) fn words(&self, layout: &Path, reference: &str, target: &Path, scratch: &Path) -> Vec<String> {
         let path = |path: &Path| path.to_string_lossy().into_owned();
+        let machine = platform();
+        let of_machine = |member: &str| machine[member].as_str().unwrap_or_default().to_owned();
         let values = [
             ("{layout}", path(layout)),
             ("{ref}", reference.to_owned()),
             ("{target}", path(target)),
             ("{scratch}", path(scratch)),
+            ("{os}", of_machine("os")),
+            ("{architecture}", of_machine("architecture")),
         ];
         let fill =
             |word: &String| values.iter().fold(word.clone(), |word, (name, value)| word.replace(name, value));
@@ -218,6 +223,9 @@ mod tests {
         let subject = Subject::new("x", "x {layout}:{ref} {target}/{scratch}", "").unwrap();
         let words = subject.words(Path::new("/l"), "r", Path::new("/t"), Path::new("/s"));
         assert_eq!(words, ["x", "/l:r", "/t//s"]);
+        let subject = Subject::new("x", "x {layout} {target} {os}:{architecture}", "").unwrap();
+        let words = subject.words(Path::new("/l"), "r", Path::new("/t"), Path::new("/s"));
+        assert!(words[3].starts_with("linux:") && words[3].len() > "linux:".len(), "{words:?}");
         for preset in PRESETS {
             Subject::new(preset.name, preset.template, preset.rootfs).unwrap();
         }

@@ -1,14 +1,18 @@
 //! Documents that have to be refused, and documents that must not be.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::case::Case;
 use crate::evidence::{Judge, judge};
 use crate::image::consumer::Stage;
 use crate::image::descriptor::{INDEX, MANIFEST};
-use crate::image::golden::pack::Item;
+use crate::image::golden::pack::{Item, archive};
 use crate::image::golden::{Golden, Maker, index, manifest, named, platform, with};
-use crate::image::want::{content, refused, refused_or_unknown, tree, tree_or_refusal};
+use crate::image::want::{
+    content, refused, refused_or_passed_over, refused_or_unknown, tree, tree_or_refusal,
+};
 
 use super::{Recipe, case};
 use plimsoll_digest::Algorithm;
@@ -47,6 +51,10 @@ fn is_manifest(bytes: &[u8]) -> bool {
 /// What was accepted shows no verification, but the row asks for the ability only.
 const UNSEEN: &str = "content that does not match was used, so nothing shows whether SHA-256 can be verified";
 
+/// Whoever does not use embedded data has nothing to check. The data is that of a whole other image, so whoever
+/// uses it without a check ends with that.
+const PASSED_OVER: &str = "the content itself was used, so nothing shows whether embedded data is checked";
+
 fn refusals() -> Vec<Case<Stage>> {
     // In a gzip header the time says nothing about the content: all but the digest stays right.
     let layer = case("refuse/layer-damaged", || damaged(plain().build(), is_layer, |bytes| bytes[4] ^= 1));
@@ -72,7 +80,15 @@ fn refusals() -> Vec<Case<Stage>> {
         .build()
     });
     let data = case("refuse/data-wrong", || {
-        Recipe { manifest: &|v| v["config"]["data"] = json!("e30="), ..plain() }.build()
+        let other = Recipe::new(vec![vec![Item::file("f", "data")]]).build();
+        let embedded = |is_it: fn(&[u8]) -> bool| {
+            json!(other.files.values().find(|bytes| is_it(bytes)).map(|bytes| STANDARD.encode(bytes)))
+        };
+        let manifest = |v: &mut Value| {
+            v["config"]["data"] = embedded(is_config);
+            v["layers"][0]["data"] = embedded(is_layer);
+        };
+        Recipe { manifest: &manifest, ..plain() }.build()
     });
     let rootfs = case("refuse/rootfs-type", || {
         Recipe { config: &|v| v["rootfs"]["type"] = json!("deltas"), ..plain() }.build()
@@ -85,7 +101,7 @@ fn refusals() -> Vec<Case<Stage>> {
         config.rule("IMG-D06", refused("out")).rule("IMG-D21", refused("out")),
         manifest.rule("IMG-D06", refused("out")).rule("IMG-D21", refused("out")),
         size.rule("IMG-D08", refused("out")),
-        data.rule("IMG-D15", refused("out")),
+        data.rule("IMG-D15", refused_or_passed_over("out", PASSED_OVER, &content("f", "text"))),
         rootfs.rule("IMG-C18", refused("out")),
     ]
 }
@@ -171,11 +187,7 @@ fn unknown_config() -> Case<Stage> {
         let mut maker = Maker::new(&|_, _| {});
         let config =
             maker.blob("config", "application/vnd.example.unknown", bytes.to_vec(), Algorithm::Sha256);
-        let (layer, _) = maker.layer(
-            "0",
-            &super::gzip_type(),
-            crate::image::golden::pack::archive(&[Item::file("f", "text")]),
-        );
+        let (layer, _) = maker.layer("0", &super::gzip_type(), archive(&[Item::file("f", "text")]));
         let image = maker.document("manifest", MANIFEST, &manifest(&config, &[layer]));
         maker.finish(&index(&[named(image, "v1")]))
     };

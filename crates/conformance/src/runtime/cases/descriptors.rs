@@ -17,11 +17,13 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
 }
 
 /// An open file that programs which this process executes inherit.
-fn inheritable(stage: &Stage, name: &str) -> Result<OwnedFd, Obstacle> {
+fn inheritable(stage: &mut Stage, name: &str) -> Result<OwnedFd, Obstacle> {
     let path = stage.place.join(name);
     let flags = OFlags::RDWR | OFlags::CREATE;
-    Ok(rustix::fs::open(&path, flags, Mode::from_raw_mode(0o644))
-        .context(|| format!("open {}", path.display()))?)
+    let opened = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o644))
+        .context(|| format!("open {}", path.display()))?;
+    stage.note_open(opened.as_raw_fd(), &path);
+    Ok(opened)
 }
 
 /// What the caller of the runtime has left open is none of the container's business.

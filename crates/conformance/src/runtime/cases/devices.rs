@@ -204,6 +204,7 @@ fn attributes() -> Case<Stage> {
         device(&mut config, &[("path", json!("/dev/open")), ("minor", json!(5)), ("fileMode", json!(0o666))]);
         let container = stage.bundle(&config)?;
         let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+        stage.note_command(&["umask", "0077"]);
         let done = stage.observe_in("made", container);
         rustix::process::umask(before);
         done

@@ -1,6 +1,6 @@
 //! `process.rlimits`.
 
-use rustix::process::{Resource, getrlimit};
+use rustix::process::getrlimit;
 use serde_json::{Value, json};
 
 use crate::case::Case;
@@ -8,29 +8,9 @@ use crate::evidence::judge::{
     each_refused_by_start, refusals_leave_nothing, refused_by_start, where_supported,
 };
 use crate::evidence::{Evidence, Judge};
+use crate::rlimits::{LIMITS, Limit};
 use crate::runtime::Stage;
 use crate::verdict::Judgement;
-
-/// Every type of `getrlimit(2)` with limits that let a small program and a runtime live. Where the caller
-/// has less, less is asked for: only CAP_SYS_RESOURCE raises a hard limit.
-const LIMITS: [(&str, Resource, u64, u64); 16] = [
-    ("RLIMIT_AS", Resource::As, 1 << 42, 1 << 43),
-    ("RLIMIT_CORE", Resource::Core, 0, 4096),
-    ("RLIMIT_CPU", Resource::Cpu, 1000, 2000),
-    ("RLIMIT_DATA", Resource::Data, 1 << 42, 1 << 43),
-    ("RLIMIT_FSIZE", Resource::Fsize, 1 << 32, 1 << 33),
-    ("RLIMIT_LOCKS", Resource::Locks, 10, 20),
-    ("RLIMIT_MEMLOCK", Resource::Memlock, 32 << 10, 64 << 10),
-    ("RLIMIT_MSGQUEUE", Resource::Msgqueue, 4000, 8000),
-    ("RLIMIT_NICE", Resource::Nice, 5, 10),
-    ("RLIMIT_NOFILE", Resource::Nofile, 300, 400),
-    ("RLIMIT_NPROC", Resource::Nproc, 5000, 6000),
-    ("RLIMIT_RSS", Resource::Rss, 1 << 42, 1 << 43),
-    ("RLIMIT_RTPRIO", Resource::Rtprio, 3, 6),
-    ("RLIMIT_RTTIME", Resource::Rttime, 3_000_000, 6_000_000),
-    ("RLIMIT_SIGPENDING", Resource::Sigpending, 1000, 2000),
-    ("RLIMIT_STACK", Resource::Stack, 8 << 20, 16 << 20),
-];
 
 pub(super) fn cases() -> Vec<Case<Stage>> {
     vec![
@@ -91,10 +71,11 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
     ]
 }
 
+/// Where the caller has less, less is asked for: only CAP_SYS_RESOURCE raises a hard limit.
 fn configured() -> Value {
-    let limit = |(kind, resource, soft, hard): &(&str, Resource, u64, u64)| {
-        let most = getrlimit(*resource).maximum.unwrap_or(u64::MAX);
-        json!({"type": kind, "soft": (*soft).min(most), "hard": (*hard).min(most)})
+    let limit = |limit: &Limit| {
+        let most = getrlimit(limit.resource).maximum.unwrap_or(u64::MAX);
+        json!({"type": limit.name, "soft": limit.soft.min(most), "hard": limit.hard.min(most)})
     };
     LIMITS.iter().map(limit).collect()
 }

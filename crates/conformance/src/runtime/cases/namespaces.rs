@@ -17,9 +17,10 @@ use crate::evidence::judge::{
 use crate::evidence::{Evidence, Judge};
 use crate::netlink::Netlink;
 use crate::probe::namespaces;
+use crate::runtime::KINDS;
 use crate::runtime::Stage;
 use crate::runtime::caller::Caller;
-use crate::runtime::holder::{Holder, KINDS};
+use crate::runtime::holder::Holder;
 use crate::verdict::{Judgement, Reason};
 
 use super::edit::{bind, drop_namespace, remove, set, set_namespace};
@@ -95,6 +96,8 @@ fn supported((kind, file, _): &'static Kind) -> Case<Stage> {
                 .map_err(|errno| Obstacle::of("make a network namespace", errno))?;
             let made = Netlink::open().and_then(|mut netlink| netlink.add_pair("plimsoll0", "plimsoll1"));
             made.context(|| "make a pair of devices")?;
+            stage.note_own("net");
+            stage.note_command(&PAIR);
         }
         stage.evidence.record("host", json!(namespaces("self")));
         let config = config_with(stage, kind);
@@ -112,6 +115,9 @@ fn supported((kind, file, _): &'static Kind) -> Case<Stage> {
         ),
     )
 }
+
+/// What makes the pair of devices by hand.
+const PAIR: [&str; 9] = ["ip", "link", "add", "plimsoll0", "type", "veth", "peer", "name", "plimsoll1"];
 
 /// What the container sees because of its namespace.
 fn behaviour(kind: &str) -> Judge {
@@ -140,7 +146,7 @@ fn behaviour(kind: &str) -> Judge {
 fn joined((kind, file, flags): &'static Kind) -> Case<Stage> {
     Case::new(format!("namespaces/join-{kind}"), move |stage: &mut Stage| {
         kernel_has(file)?;
-        let holder = Holder::start(*flags)?;
+        let holder = stage.hold(*flags)?;
         let target = std::fs::read_link(holder.path(file)).context(|| "read a namespace's link")?;
         stage.evidence.record("holder", json!({"target": target}));
         stage.evidence.record("host", json!(namespaces("self")));
@@ -206,7 +212,7 @@ fn every_attempt() -> Judge {
 /// A path that would lead to a namespace from wherever a runtime may stand, were it not relative.
 fn relative() -> Case<Stage> {
     Case::new("namespaces/relative-path", |stage: &mut Stage| {
-        let holder = Holder::start(CloneFlags::NEWNET)?;
+        let holder = stage.hold(CloneFlags::NEWNET)?;
         let mut config = stage.config(&["exit:0"]);
         enter_user_namespace(stage, &mut config, &holder);
         set_namespace(&mut config, "network", Some(Path::new("net-here")));
@@ -270,7 +276,7 @@ fn duplicates() -> Case<Stage> {
             }
             stage.attempt(kind, &config)?;
         }
-        let holder = Holder::start(CloneFlags::NEWNET)?;
+        let holder = stage.hold(CloneFlags::NEWNET)?;
         let mut config = stage.config(&["exit:0"]);
         if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
             list.push(json!({"type": "network", "path": holder.path("net")}));
@@ -503,7 +509,7 @@ fn offsets_refused() -> Case<Stage> {
         config["linux"]["timeOffsets"] = json!({"monotonic": {"secs": 10}});
         drop_namespace(&mut config, "time");
         stage.attempt("none", &config)?;
-        let holder = Holder::start(CloneFlags::NEWTIME)?;
+        let holder = stage.hold(CloneFlags::NEWTIME)?;
         enter_user_namespace(stage, &mut config, &holder);
         set_namespace(&mut config, "time", Some(&holder.path("time")));
         stage.attempt("joined", &config)

@@ -28,18 +28,22 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
 const DEVICE: &str = "plimsoll0";
 const PEER: &str = "plimsoll1";
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 9));
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7));
 const HARDWARE: [u8; 6] = [0x02, 0x50, 0x4c, 0x49, 0x4d, 0x01];
+const HARDWARE_TEXT: &str = "02:50:4c:49:4d:01";
+const ALIAS: &str = "a plimsoll mark";
 
 /// A network namespace for the worker, with a cable in it.
-fn own_network(stage: &Stage) -> Result<(), Obstacle> {
+fn own_network(stage: &mut Stage) -> Result<(), Obstacle> {
     stage.wants_version(3, "netDevices")?;
     unshare(CloneFlags::NEWNET).map_err(|errno| Obstacle::of("make a network namespace", errno))?;
-    cable()
+    stage.note_own("net");
+    cable(stage)
 }
 
 /// Makes the cable, in place of what an earlier container may have left of one.
-fn cable() -> Result<(), Obstacle> {
+fn cable(stage: &mut Stage) -> Result<(), Obstacle> {
     let mut netlink = open()?;
     match netlink.remove(PEER) {
         // The kernel ends namespaces, and what is in them, when it finds the time.
@@ -50,8 +54,26 @@ fn cable() -> Result<(), Obstacle> {
         Err(Errno::OPNOTSUPP) => {
             Err(Obstacle::Skip(Reason::Kernel, "the kernel has no virtual cables".to_owned()))
         }
-        made => Ok(made.context(|| "make a pair of network devices")?),
+        made => {
+            made.context(|| "make a pair of network devices")?;
+            stage.note_command(&["sh", "-c", &format!("ip link delete {PEER} 2>/dev/null")]);
+            note_ip(stage, &format!("link add {DEVICE} type veth peer name {PEER}"));
+            Ok(())
+        }
     }
+}
+
+/// Writes down that what `ip(8)` does with `arguments` was done.
+fn note_ip(stage: &mut Stage, arguments: &str) {
+    let words: Vec<&str> = std::iter::once("ip").chain(arguments.split(' ')).collect();
+    stage.note_command(&words);
+}
+
+/// As [`note_ip`], in the network namespace of `holder`.
+fn note_ip_inside(stage: &mut Stage, holder: &Holder, arguments: &str) {
+    let namespace = format!("--net={}", holder.path("net").display());
+    let words: Vec<&str> = ["nsenter", &namespace, "ip"].into_iter().chain(arguments.split(' ')).collect();
+    stage.note_command(&words);
 }
 
 fn open() -> Result<Netlink> {
@@ -93,9 +115,9 @@ fn moved() -> Case<Stage> {
         if created.ok() {
             stage.clean(&container)?;
         }
-        cable()?;
+        cable(stage)?;
         stage.observe("same", &config)?;
-        cable()?;
+        cable(stage)?;
         let config = with_device(stage, DEVICE, &json!({"name": "inner7"}));
         stage.observe("renamed", &config)
     })
@@ -152,7 +174,7 @@ fn impossible() -> Case<Stage> {
         own_network(stage)?;
         let control = with_device(stage, DEVICE, &json!({}));
         stage.observe("control", &control)?;
-        cable()?;
+        cable(stage)?;
         for (name, device) in [("absent", "plimsoll9"), ("loopback", "lo")] {
             let config = with_device(stage, device, &json!({}));
             stage.attempt(name, &config)?;
@@ -182,14 +204,15 @@ fn impossible() -> Case<Stage> {
 fn taken() -> Case<Stage> {
     Case::new("network/name-taken", |stage: &mut Stage| {
         own_network(stage)?;
-        let holder = Holder::start(CloneFlags::NEWNET)?;
+        let holder = stage.hold(CloneFlags::NEWNET)?;
         let mut config = with_device(stage, DEVICE, &json!({"name": "free0"}));
         set_namespace(&mut config, "network", Some(&holder.path("net")));
         stage.observe("control", &config)?;
         drop(holder);
-        let holder = Holder::start(CloneFlags::NEWNET)?;
-        cable()?;
+        let holder = stage.hold(CloneFlags::NEWNET)?;
+        cable(stage)?;
         inside(&holder, |mut netlink| netlink.add_pair("taken0", "taken1"))?;
+        note_ip_inside(stage, &holder, "link add taken0 type veth peer name taken1");
         set_namespace(&mut config, "network", Some(&holder.path("net")));
         config["linux"]["netDevices"] = json!({DEVICE: {"name": "taken0"}});
         stage.attempt("attempt", &config)?;
@@ -207,9 +230,10 @@ fn template() -> Case<Stage> {
         own_network(stage)?;
         let control = with_device(stage, DEVICE, &json!({}));
         stage.observe("control", &control)?;
-        cable()?;
-        let holder = Holder::start(CloneFlags::NEWNET)?;
+        cable(stage)?;
+        let holder = stage.hold(CloneFlags::NEWNET)?;
         inside(&holder, |mut netlink| netlink.add_pair("eth0", "other0"))?;
+        note_ip_inside(stage, &holder, "link add eth0 type veth peer name other0");
         let mut config = with_device(stage, DEVICE, &json!({"name": "eth%d"}));
         set_namespace(&mut config, "network", Some(&holder.path("net")));
         stage.observe("life", &config)
@@ -227,18 +251,17 @@ fn kept() -> Case<Stage> {
     Case::new("network/kept", |stage: &mut Stage| {
         own_network(stage)?;
         let mut netlink = open()?;
-        let change = Change {
-            mtu: Some(1400),
-            alias: Some("a plimsoll mark"),
-            hardware: Some(HARDWARE),
-            up: Some(true),
-        };
+        let change = Change { mtu: Some(1400), alias: Some(ALIAS), hardware: Some(HARDWARE), up: Some(true) };
         netlink.change(DEVICE, change).context(|| "change a network device")?;
+        stage.note_command(&["ip", "link", "set", DEVICE, "alias", ALIAS]);
+        note_ip(stage, &format!("link set {DEVICE} mtu 1400 address {HARDWARE_TEXT} up"));
         netlink.add_address(DEVICE, V4, 24).context(|| "add an address")?;
+        note_ip(stage, &format!("address add {V4}/24 dev {DEVICE}"));
         // A kernel may have been started without.
         let v6 = netlink.add_address(DEVICE, V6, 64).is_ok();
         let mut addresses = vec![json!({"address": V4.to_string(), "prefix": 24, "scope": 0})];
         if v6 {
+            note_ip(stage, &format!("address add {V6}/64 dev {DEVICE} nodad"));
             addresses.push(json!({"address": V6.to_string(), "prefix": 64, "scope": 0}));
         }
         stage.evidence.record("addresses", addresses);
@@ -251,8 +274,8 @@ fn kept() -> Case<Stage> {
             "/life",
             all(vec![
                 equals("/life/report/interfaces/inner7/mtu", 1400),
-                equals("/life/report/interfaces/inner7/hardware", "02:50:4c:49:4d:01"),
-                equals("/life/report/interfaces/inner7/alias", "a plimsoll mark"),
+                equals("/life/report/interfaces/inner7/hardware", HARDWARE_TEXT),
+                equals("/life/report/interfaces/inner7/alias", ALIAS),
                 global_addresses("/life/report/interfaces/inner7/addresses"),
             ]),
         ),
@@ -277,7 +300,8 @@ fn unmanaged() -> Case<Stage> {
         own_network(stage)?;
         let mut netlink = open()?;
         netlink.add_address(DEVICE, V4, 24).context(|| "add an address")?;
-        let holder = Holder::start(CloneFlags::NEWNET)?;
+        note_ip(stage, &format!("address add {V4}/24 dev {DEVICE}"));
+        let holder = stage.hold(CloneFlags::NEWNET)?;
         let mut config = stage.config(&["wait"]);
         config["linux"]["netDevices"] = json!({DEVICE: {}});
         set_namespace(&mut config, "network", Some(&holder.path("net")));
@@ -295,8 +319,11 @@ fn unmanaged() -> Case<Stage> {
         inside(&holder, |mut netlink| {
             netlink.remove_address(DEVICE, V4, 24)?;
             netlink.change(DEVICE, Change { up: Some(false), mtu: Some(1300), ..Change::default() })?;
-            netlink.add_address(DEVICE, IpAddr::V4(Ipv4Addr::new(198, 51, 100, 9)), 24)
+            netlink.add_address(DEVICE, OTHER, 24)
         })?;
+        note_ip_inside(stage, &holder, &format!("address delete {V4}/24 dev {DEVICE}"));
+        note_ip_inside(stage, &holder, &format!("link set {DEVICE} mtu 1300 down"));
+        note_ip_inside(stage, &holder, &format!("address add {OTHER}/24 dev {DEVICE}"));
         stage.kill(&container, "KILL")?;
         stage.wait(&container);
         stage.delete(&container)?;

@@ -78,6 +78,7 @@ fn ungrantable() -> Case<Stage> {
                 json!({"bounding": names, "effective": names, "permitted": names});
             if life == "lacking" {
                 give_up(CapabilitySet::SYS_TIME)?;
+                stage.note_caller(&["setpriv", "--bounding-set", "-sys_time", "--inh-caps", "-sys_time"]);
             }
             stage.observe(life, &config)?;
         }
@@ -184,6 +185,7 @@ fn scores() -> Judge {
 fn oom_score_inherited() -> Case<Stage> {
     Case::new("process/oom-score-unset", |stage: &mut Stage| {
         std::fs::write(OOM_SCORE, "17").context(|| format!("write {OOM_SCORE}"))?;
+        stage.note_caller(&["choom", "--adjust", "17", "--"]);
         let config = stage.config(&["exit:0"]);
         stage.observe("life", &config)
     })

@@ -198,9 +198,11 @@ fn user() -> Vec<Case<Stage>> {
         ),
         Case::new("user/inherited", |stage: &mut Stage| {
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));
+            stage.note_command(&["umask", "0027"]);
             let groups = [rustix::process::Gid::from_raw(FOREIGN_GROUP)];
             rustix::thread::set_thread_groups(&groups)
                 .map_err(|errno| Obstacle::of("become a member of a group", errno))?;
+            stage.note_caller(&["setpriv", "--groups", &FOREIGN_GROUP.to_string()]);
             let mut config = stage.config(&["exit:0"]);
             stage.observe("unset", &config)?;
             config["process"]["user"]["additionalGids"] = json!([7]);
@@ -246,6 +248,7 @@ fn names() -> Vec<Case<Stage>> {
         Case::new("names/shared", |stage: &mut Stage| {
             let unshared = plimsoll_sys::process::unshare(plimsoll_sys::process::CloneFlags::NEWUTS);
             unshared.map_err(|errno| Obstacle::of("make a namespace of names", errno))?;
+            stage.note_own("uts");
             let mut config = stage.config(&["exit:0"]);
             config["hostname"] = json!("conformance-host");
             drop_namespace(&mut config, "uts");

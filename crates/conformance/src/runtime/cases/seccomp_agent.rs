@@ -2,14 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use rustix::net::SocketType;
 use serde_json::{Value, json};
 
 use crate::case::{Case, Obstacle};
 use crate::evidence::Judge;
 use crate::evidence::judge::{all, equals, provided, refused_by_start, same, satisfies, where_supported};
 use crate::runtime::Stage;
-use crate::runtime::agent::{Agent, bound};
 use crate::runtime::stage::brief;
 
 use super::seccomp::{kernel_has_seccomp, with_filter};
@@ -63,8 +61,9 @@ fn notified() -> Case<Stage> {
     };
     Case::new("seccomp/notify", |stage: &mut Stage| {
         kernel_has_seccomp()?;
-        let agent = Agent::listen(&socket(stage), ANSWER)?;
-        let mut config = with_filter(stage, &["call:getpriority:0:0", "exit:0"], filter(&socket(stage)));
+        let path = socket(stage);
+        let agent = stage.agent(&path, ANSWER)?;
+        let mut config = with_filter(stage, &["call:getpriority:0:0", "exit:0"], filter(&path));
         config["annotations"] = json!({"org.plimsoll.test": "a value"});
         live(stage, "first", &config)?;
         live(stage, "second", &config)?;
@@ -173,8 +172,9 @@ fn killable() -> Case<Stage> {
             let why = "the kernel does not know SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV";
             return Err(Obstacle::Skip(crate::Reason::Kernel, why.to_owned()));
         }
-        let agent = Agent::listen(&socket(stage), ANSWER)?;
-        let mut filter = filter(&socket(stage));
+        let path = socket(stage);
+        let agent = stage.agent(&path, ANSWER)?;
+        let mut filter = filter(&path);
         filter["flags"] = json!(["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]);
         let config = with_filter(stage, &["call:getpriority:0:0", "exit:0"], filter);
         live(stage, "life", &config)?;
@@ -188,7 +188,7 @@ fn killable() -> Case<Stage> {
 fn control(stage: &mut Stage) -> Result<Value, Obstacle> {
     kernel_has_seccomp()?;
     let path = socket(stage);
-    let agent = Agent::listen(&path, ANSWER)?;
+    let agent = stage.agent(&path, ANSWER)?;
     let mut config = with_filter(stage, &["exit:0"], filter(&path));
     live(stage, "control", &config)?;
     drop(agent);
@@ -203,7 +203,8 @@ fn refused_with_control() -> Judge {
 fn no_stream() -> Case<Stage> {
     Case::new("seccomp/listener-datagram", |stage: &mut Stage| {
         let config = control(stage)?;
-        let _held = bound(&stage.place.join("other"), SocketType::DGRAM)?;
+        let other = stage.place.join("other");
+        let _held = stage.datagram_socket(&other)?;
         stage.attempt("attempt", &config)
     })
     .rule("LNX-SEC-06", refused_with_control())

@@ -183,6 +183,7 @@ impl Stage {
     ) -> Result<(Ran, Option<Terminal>), Obstacle> {
         self.count += 1;
         let socket = ConsoleSocket::listen(self.place.join(format!("console-{}", self.count)))?;
+        self.note_listener("terminal", &socket.path);
         let path = socket.path.to_string_lossy().into_owned();
         let created = self.create_by("create-console", &[("console", &path)], container)?;
         // Who has failed need not have sent anything; who has not, has sent it.

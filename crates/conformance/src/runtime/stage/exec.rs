@@ -18,6 +18,7 @@ impl Stage {
         self.count += 1;
         let path = self.place.join(format!("process-{}.json", self.count));
         std::fs::write(&path, process.to_string()).context(|| format!("write {}", path.display()))?;
+        self.note_beside();
         let place = self.place.clone();
         let values = [("id", container.id.as_str()), ("process", &path.to_string_lossy())];
         let ran = self.call("exec", &values, &place)?;

@@ -189,6 +189,8 @@ fn without_a_list() -> Case<Stage> {
         stage.caller.must_be_root("hide the kernel's list")?;
         if let Some(folder) = std::path::Path::new(LIST).parent().filter(|folder| folder.exists()) {
             mount("none", folder, "tmpfs", MountFlags::empty(), None).context(|| "hide the kernel's list")?;
+            stage.note_own("mount");
+            stage.note_command(&["mount", "-t", "tmpfs", "none", &folder.to_string_lossy()]);
         }
         let config = config(stage, View::Writable, true);
         look_at_unified(stage, &config)
