@@ -24,6 +24,7 @@ use crate::results::{
 };
 
 use super::host;
+use super::place::Place;
 use super::settings::{CgroupDriver, Settings};
 use super::stage::Stage;
 use super::subject::{Subject, digest_of};
@@ -123,12 +124,8 @@ pub fn run(request: &Request, registry: &Registry, progress: Progress<'_>) -> Re
 }
 
 /// A folder for a run, with a copy of the probe, and what the workers in it have to know.
-pub(super) fn prepare(request: &Request) -> Result<(tempfile::TempDir, Settings)> {
-    let place =
-        tempfile::Builder::new().prefix("plimsoll-conformance-").tempdir().context(|| "make a folder")?;
-    // Others may have to look into bundles: processes of containers that run as ordinary users.
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(place.path(), open).context(|| "open the folder")?;
+pub(super) fn prepare(request: &Request) -> Result<(Place, Settings)> {
+    let place = Place::new()?;
     let probe = place.path().join("probe");
     std::fs::copy(&request.probe, &probe)
         .context(|| format!("copy the probe {}", request.probe.display()))?;
