@@ -60,6 +60,19 @@ pub struct Request {
     pub operation_patience: Duration,
 }
 
+impl Request {
+    /// How a run is done that results do not show by themselves, as their settings have it.
+    pub fn manner(&self) -> BTreeMap<String, String> {
+        let seconds = |patience: Duration| Some(patience.as_secs().to_string());
+        let members = [
+            ("dialect", self.subject.dialect.deviations()),
+            ("patience", seconds(self.patience)),
+            ("operationPatience", seconds(self.operation_patience)),
+        ];
+        members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+}
+
 /// Told as cases end: how many have, of how many, and the name of the last.
 pub type Progress<'a> = &'a mut dyn FnMut(usize, usize, &str);
 
@@ -109,18 +122,24 @@ pub fn run(request: &Request, registry: &Registry, progress: Progress<'_>) -> Re
             extra: json::Object::new(),
         },
         environment: environment(request),
-        settings: BTreeMap::from([
-            ("spec".to_owned(), request.version.clone()),
-            ("selection".to_owned(), request.only.join(" ")),
-            ("jobs".to_owned(), request.jobs.to_string()),
-            ("program".to_owned(), request.subject.program.to_string_lossy().into_owned()),
-            ("started".to_owned(), started.to_string()),
-        ]),
+        settings: settings_of(request, started),
         cases: records,
         rows,
         profiles,
         extra: json::Object::new(),
     })
+}
+
+fn settings_of(request: &Request, started: Day) -> BTreeMap<String, String> {
+    let members = [
+        ("spec", request.version.clone()),
+        ("selection", request.only.join(" ")),
+        ("jobs", request.jobs.to_string()),
+        ("program", request.subject.program.to_string_lossy().into_owned()),
+        ("started", started.to_string()),
+    ];
+    let members = members.into_iter().map(|(name, value)| (name.to_owned(), value));
+    members.chain(request.manner()).collect()
 }
 
 /// A folder for a run, with a copy of the probe, and what the workers in it have to know.
