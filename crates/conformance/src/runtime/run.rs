@@ -17,7 +17,6 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use crate::case::{Case, Obstacle};
 use crate::day::Day;
 use crate::error::{Context as _, Error, Kind, Result};
-use crate::evidence::describe;
 use crate::requirement::{Area, Registry};
 use crate::results::{
     CaseRecord, FORMAT, JudgementRecord, Results, SubjectRecord, Suite, judge_all, profiles,
@@ -192,9 +191,7 @@ pub(super) fn control_failure(record: &CaseRecord) -> Option<String> {
     if exit.is_some_and(|code| code == 0 || code == true) && evidence.at("/minimal/report/pid").is_some() {
         return None;
     }
-    let operations = evidence.at("/operations").and_then(|list| list.as_array()).cloned().unwrap_or_default();
-    let failed = operations.iter().find(|ran| ran.get("exit").and_then(serde_json::Value::as_i64) != Some(0));
-    let why = failed.map_or_else(|| "its program reported nothing".to_owned(), describe);
+    let why = evidence.first_failure().unwrap_or_else(|| "its program reported nothing".to_owned());
     Some(format!("the minimal container does not run: {why}"))
 }
 
