@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use plimsoll_conformance::requirement::Area;
 use plimsoll_conformance::runtime::{CgroupDriver, Dialect, Request, Subject};
-use plimsoll_conformance::{Registry, Results, runtime};
+use plimsoll_conformance::{Registry, Results, image, runtime};
 
 use crate::args::Format;
 use crate::args::conformance::{
@@ -264,7 +265,10 @@ fn explain(verb: &Explain) -> Result<ExitCode> {
         (true, None) => text.push_str("  not tested yet\n"),
     }
     if !cases.is_empty() {
-        let provers = runtime::mutants::provers(row.id);
+        let provers = match row.area {
+            Area::Image => image::mutants::provers(row.id),
+            _ => runtime::mutants::provers(row.id),
+        };
         match provers.is_empty() {
             true => text.push_str("  unproven: no mutant is made to break it\n"),
             false => text.push_str(&format!("  proven by the mutants {}\n", provers.join(", "))),

@@ -177,6 +177,15 @@ fn a_submission_is_laid_out_and_looked_at() {
 }
 
 #[test]
+fn a_row_is_explained_with_what_proves_it() {
+    for (row, mutant) in [("RUN-STATE-10", "state-without-pid"), ("IMG-M01", "manifest/no-version")] {
+        let (said, code) = Desk::new().run(&["explain", row]);
+        let provers = said.lines().find_map(|line| line.strip_prefix("  proven by the mutants "));
+        assert!(code == 0 && provers.is_some_and(|names| names.contains(mutant)), "{said}");
+    }
+}
+
+#[test]
 fn results_are_shown_and_compared() {
     let desk = Desk::new();
     for (format, start) in [
