@@ -58,10 +58,9 @@ impl Evidence {
     }
 
     /// The first operation that went wrong, in words.
-    fn first_failure(&self) -> Option<String> {
+    pub(crate) fn first_failure(&self) -> Option<String> {
         let operations = self.0.get("operations")?.as_array()?;
-        let failed = operations.iter().find(|ran| ran.get("exit").and_then(Value::as_i64) != Some(0))?;
-        Some(describe(failed))
+        operations.iter().find(|ran| !has_succeeded(ran)).map(describe)
     }
 }
 
@@ -85,7 +84,7 @@ fn convert(value: &Value) -> plimsoll_spec::json::Value {
 
 /// One recorded operation in words.
 pub(crate) fn describe(ran: &Value) -> String {
-    if ran.get("exit").and_then(Value::as_i64) == Some(0) {
+    if has_succeeded(ran) {
         return "it succeeded".to_owned();
     }
     let name = ran.get("operation").and_then(Value::as_str).unwrap_or("operation");
@@ -101,6 +100,11 @@ pub(crate) fn describe(ran: &Value) -> String {
         Some(code) => clip(&format!("{name} exited with {code}: {}", said.trim())),
         None => clip(&format!("{name} was killed by a signal: {}", said.trim())),
     }
+}
+
+/// Whether a recorded operation exited with 0.
+fn has_succeeded(ran: &Value) -> bool {
+    ran.get("exit").and_then(Value::as_i64) == Some(0)
 }
 
 /// Whether a recorded operation ended by itself and with a failure: one that a signal or the harness ended
@@ -196,9 +200,8 @@ pub mod judge {
     pub fn fails(pointer: &str) -> Judge {
         let pointer = pointer.to_owned();
         Box::new(move |evidence| {
-            let observed = evidence.at(&pointer).map_or_else(|| evidence.show(&pointer), describe);
             let holds = evidence.at(&pointer).is_some_and(was_refused);
-            Judgement::of(holds, format!("{pointer} fails"), observed)
+            Judgement::of(holds, format!("{pointer} fails"), end_of(evidence, &pointer))
         })
     }
 
@@ -206,10 +209,14 @@ pub mod judge {
     pub fn succeeds(pointer: &str) -> Judge {
         let pointer = pointer.to_owned();
         Box::new(move |evidence| {
-            let exit = evidence.at(&format!("{pointer}/exit"));
-            let observed = evidence.at(&pointer).map_or_else(|| evidence.show(&pointer), describe);
-            Judgement::of(exit == Some(&Value::from(0)), format!("{pointer} succeeds"), observed)
+            let holds = evidence.at(&pointer).is_some_and(has_succeeded);
+            Judgement::of(holds, format!("{pointer} succeeds"), end_of(evidence, &pointer))
         })
+    }
+
+    /// How the operation at `pointer` ended.
+    fn end_of(evidence: &Evidence, pointer: &str) -> String {
+        evidence.at(pointer).map_or_else(|| evidence.show(pointer), describe)
     }
 
     /// Nothing was left on the host by what is recorded at `pointer`, and nothing taken from it.
@@ -219,9 +226,7 @@ pub mod judge {
 
     /// The refusal at `pointer` has left the host as it was. Where nothing was refused there is nothing to say.
     pub fn unchanged(pointer: &str) -> Judge {
-        let left = satisfies(&format!("{pointer}/left"), "is empty, but for trifles", |left| {
-            left.as_array().is_some_and(|lines| lines.iter().all(is_trivial))
-        });
+        let left = satisfies(&format!("{pointer}/left"), "is empty, but for trifles", are_trivial);
         let pointer = pointer.to_owned();
         Box::new(move |evidence| match evidence.at(&pointer) {
             // An attempt that is not there at all has shown nothing.
@@ -254,7 +259,8 @@ pub mod judge {
 
     fn refused_in_time(attempt: &Value) -> bool {
         let by_create = failed(attempt, "create") && failed(attempt, "state");
-        by_create || (succeeded(attempt, "create") && failed(attempt, "start"))
+        let created = attempt.get("create").is_some_and(has_succeeded);
+        by_create || (created && failed(attempt, "start"))
     }
 
     fn refusal(pointers: Vec<String>, expected: &'static str, test: fn(&Value) -> bool) -> Judge {
@@ -281,9 +287,9 @@ pub mod judge {
         let Some(attempt) = evidence.at(pointer) else { return evidence.show(pointer) };
         let operations = ["create", "start"].map(|name| attempt.get(name).filter(|ran| !ran.is_null()));
         let operations = operations.into_iter().flatten();
-        let wrong = operations.clone().find(|ran| ran.get("exit").and_then(Value::as_i64) != Some(0));
+        let wrong = operations.clone().find(|ran| !has_succeeded(ran));
         match wrong.or(operations.last()) {
-            Some(ran) if ran.get("exit").and_then(Value::as_i64) == Some(0) => {
+            Some(ran) if has_succeeded(ran) => {
                 format!("{} succeeded", ran.get("operation").and_then(Value::as_str).unwrap_or("it"))
             }
             Some(ran) => describe(ran),
@@ -296,8 +302,10 @@ pub mod judge {
         attempt.get(operation).is_some_and(was_refused)
     }
 
-    fn succeeded(attempt: &Value, operation: &str) -> bool {
-        attempt.pointer(&format!("/{operation}/exit")) == Some(&Value::from(0))
+    /// Why there is no container at `pointer`, where the subject has refused it.
+    fn refusal_of(evidence: &Evidence, pointer: &str) -> Option<String> {
+        let life = evidence.at(pointer)?;
+        (failed(life, "create") || failed(life, "start")).then(|| outcome(evidence, pointer))
     }
 
     /// No attempt of the case that `create` has refused has left anything on the host. (One that only `start`
@@ -310,9 +318,9 @@ pub mod judge {
             let mut left = Vec::new();
             for (name, attempt) in evidence.0.iter().filter(refused) {
                 looked += 1;
-                let lines = attempt.get("left").and_then(Value::as_array);
-                if lines.is_none_or(|lines| !lines.iter().all(is_trivial)) {
-                    left.push(format!("{name}: {}", attempt.get("left").unwrap_or(&Value::Null)));
+                let lines = attempt.get("left").unwrap_or(&Value::Null);
+                if !are_trivial(lines) {
+                    left.push(format!("{name}: {lines}"));
                 }
             }
             match looked {
@@ -323,6 +331,10 @@ pub mod judge {
                 _ => Judgement::of(false, EXPECTED, clip(&left.join("; "))),
             }
         })
+    }
+
+    fn are_trivial(left: &Value) -> bool {
+        left.as_array().is_some_and(|lines| lines.iter().all(is_trivial))
     }
 
     /// A file that the subject hides in its own folder is a cache, which the text calls trivial.
@@ -338,22 +350,18 @@ pub mod judge {
     /// does not support something that it need not support.
     pub fn where_supported(pointer: &str, judge: Judge) -> Judge {
         let pointer = pointer.to_owned();
-        Box::new(move |evidence| match evidence.at(&pointer) {
-            Some(life) if failed(life, "create") || failed(life, "start") => {
-                Judgement::skip(Reason::Unsupported, outcome(evidence, &pointer))
-            }
-            _ => judge(evidence),
+        Box::new(move |evidence| match refusal_of(evidence, &pointer) {
+            Some(why) => Judgement::skip(Reason::Unsupported, why),
+            None => judge(evidence),
         })
     }
 
     /// `judge`, or a refusal of the container at `pointer`: either is right.
     pub fn or_refused(pointer: &str, judge: Judge) -> Judge {
         let pointer = pointer.to_owned();
-        Box::new(move |evidence| match evidence.at(&pointer) {
-            Some(life) if failed(life, "create") || failed(life, "start") => {
-                Judgement::of(true, "it is refused", outcome(evidence, &pointer))
-            }
-            _ => judge(evidence),
+        Box::new(move |evidence| match refusal_of(evidence, &pointer) {
+            Some(why) => Judgement::of(true, "it is refused", why),
+            None => judge(evidence),
         })
     }
 

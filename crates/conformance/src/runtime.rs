@@ -11,6 +11,7 @@ mod cases;
 mod holder;
 mod host;
 pub mod mutants;
+mod place;
 mod ran;
 mod run;
 mod seen;

@@ -69,11 +69,6 @@ pub enum ConformanceCommand {
     Worker(Worker),
 }
 
-/// Seconds that a case may take.
-const PATIENCE: u64 = 60;
-/// How long an operation of the runtime may take, in seconds.
-const OPERATION_PATIENCE: u64 = 10;
-
 /// `conformance run`.
 #[derive(Debug, Args)]
 pub struct RunConformance {
@@ -82,9 +77,6 @@ pub struct RunConformance {
     /// Only cases, requirements or profiles of this name or beginning; may be repeated.
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
-    /// Run so many cases at a time; the default is one more than there are processors.
-    #[arg(short, long, value_name = "NUMBER")]
-    pub jobs: Option<usize>,
     /// Judge by this version of the specification.
     #[arg(long, value_name = "VERSION", default_value = "1.3.0")]
     pub spec: String,
@@ -94,6 +86,20 @@ pub struct RunConformance {
     /// Show the runtime cgroup v2 alone, in a private mount namespace.
     #[arg(long)]
     pub only_cgroup2: bool,
+    /// How it is done otherwise.
+    #[command(flatten)]
+    pub manner: Manner,
+    /// Write the results, with all evidence, to this file.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// How a run is done, as far as nobody but its caller can say.
+#[derive(Debug, Clone, Args)]
+pub struct Manner {
+    /// Run so many cases at a time; the default is one more than there are processors.
+    #[arg(short, long, value_name = "NUMBER")]
+    pub jobs: Option<usize>,
     /// How the runtime's command line differs from runc's, as a JSON file.
     #[arg(long, value_name = "FILE")]
     pub dialect: Option<PathBuf>,
@@ -101,33 +107,11 @@ pub struct RunConformance {
     #[arg(long, value_name = "FILE", env = "PLIMSOLL_PROBE")]
     pub probe: Option<PathBuf>,
     /// Give up on a case after so many seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub patience: u64,
     /// End an operation of the runtime after so many seconds; an emulated machine needs more.
-    #[arg(long, value_name = "SECONDS", default_value_t = OPERATION_PATIENCE)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub operation_patience: u64,
-    /// Write the results, with all evidence, to this file.
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-}
-
-impl Default for RunConformance {
-    /// What is meant where nothing is said but the subject.
-    fn default() -> RunConformance {
-        RunConformance {
-            subject: String::new(),
-            only: Vec::new(),
-            jobs: None,
-            spec: String::new(),
-            cgroup_driver: Driver::default(),
-            only_cgroup2: false,
-            dialect: None,
-            probe: None,
-            patience: PATIENCE,
-            operation_patience: OPERATION_PATIENCE,
-            output: None,
-        }
-    }
 }
 
 /// `validate`.

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use plimsoll_conformance::requirement::Area;
 use plimsoll_conformance::runtime::{CgroupDriver, Dialect, Request, Subject};
-use plimsoll_conformance::{Registry, Results, runtime};
+use plimsoll_conformance::{Registry, Results, image, runtime};
 
 use crate::args::Format;
 use crate::args::conformance::{
@@ -94,20 +95,26 @@ fn is_senseless(error: &anyhow::Error) -> bool {
 
 /// Runs what `verb` selects, and shows how far it is.
 fn run_suite(verb: &RunConformance) -> Result<Results> {
-    let registry = Registry::load()?;
+    let (request, _held) = request(verb)?;
+    run_request(&request)
+}
+
+/// What `verb` asks for, and what must be held while it is done.
+fn request(verb: &RunConformance) -> Result<(Request, Option<tempfile::TempDir>)> {
+    let manner = &verb.manner;
     // A runtime that is not there is no empty selection.
     let mut subject = Subject::find(&verb.subject).map_err(|e| anyhow!(e.chain()))?;
-    if let Some(file) = &verb.dialect {
+    if let Some(file) = &manner.dialect {
         let text = std::fs::read(file).with_context(|| format!("read dialect {}", file.display()))?;
         subject.dialect = Dialect::parse(&text)?;
     }
-    let (probe, _held) = probe(verb.probe.as_deref())?;
+    let (probe, held) = probe(manner.probe.as_deref())?;
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let request = Request {
         subject,
         version: verb.spec.clone(),
         only: verb.only.clone(),
-        jobs: verb.jobs.unwrap_or(processors + 1),
+        jobs: manner.jobs.unwrap_or(processors + 1),
         cgroup_driver: match verb.cgroup_driver {
             Driver::Cgroupfs => CgroupDriver::Cgroupfs,
             Driver::Systemd => CgroupDriver::Systemd,
@@ -115,16 +122,21 @@ fn run_suite(verb: &RunConformance) -> Result<Results> {
         only_cgroup2: verb.only_cgroup2,
         probe,
         worker: worker_command(std::env::current_exe().context("find this program")?.into()),
-        patience: Duration::from_secs(verb.patience),
-        operation_patience: Duration::from_secs(verb.operation_patience),
+        patience: Duration::from_secs(manner.patience),
+        operation_patience: Duration::from_secs(manner.operation_patience),
     };
+    Ok((request, held))
+}
+
+fn run_request(request: &Request) -> Result<Results> {
+    let registry = Registry::load()?;
     let bar = progress_bar();
     let mut show = |done: usize, total: usize, name: &str| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
         bar.set_message(name.to_owned());
     };
-    let results = runtime::run(&request, &registry, &mut show)?;
+    let results = runtime::run(request, &registry, &mut show)?;
     bar.finish_and_clear();
     Ok(results)
 }
@@ -253,7 +265,10 @@ fn explain(verb: &Explain) -> Result<ExitCode> {
         (true, None) => text.push_str("  not tested yet\n"),
     }
     if !cases.is_empty() {
-        let provers = runtime::mutants::provers(row.id);
+        let provers = match row.area {
+            Area::Image => image::mutants::provers(row.id),
+            _ => runtime::mutants::provers(row.id),
+        };
         match provers.is_empty() {
             true => text.push_str("  unproven: no mutant is made to break it\n"),
             false => text.push_str(&format!("  proven by the mutants {}\n", provers.join(", "))),

@@ -117,6 +117,36 @@ fn a_certificate_goes_its_way() {
 }
 
 #[test]
+fn a_run_is_run_again_in_the_same_manner() {
+    let desk = Desk::new();
+    // It refuses everything, so that no case but the first is tried.
+    let script = "#!/bin/sh\necho \"$@\" >> \"${0%/*}/said\"\nexit 1\n";
+    std::fs::write(desk.path("runtime"), script).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(desk.path("runtime"), mode).unwrap();
+    let dialect = r#"{"name": "odd", "create": ["make", "{id}"]}"#;
+    std::fs::write(desk.path("dialect.json"), dialect).unwrap();
+    let probe = ["--probe", "runtime"];
+    let manner = ["--dialect", "dialect.json", "--operation-patience", "20"];
+    let run = [&["run", "./runtime", "-o", "results.json"], &probe[..], &manner[..]].concat();
+    let (said, code) = desk.run(&run);
+    assert!(code == 4 && said.contains("the minimal container does not run"), "{said}");
+    desk.run(&["attest", "results.json", "--key", "keys/submitters/ann", "-o", "certificate"]);
+    desk.run(&["countersign", "certificate", "--key", "keys/reviewers/bob"]);
+    std::fs::remove_file(desk.path("said")).unwrap();
+    let verify = ["verify", "certificate", "--subject", "runtime", "--keys", "keys", "--rerun"];
+    let again = |manner: &[&str]| desk.run(&[&verify, &probe[..], manner].concat());
+    let (said, code) = again(&[]);
+    let wanted = r#"the dialect of the stored run is {"create":["make","{id}"]}, here as usual; the patience with an operation of the stored run is 20, here 10"#;
+    assert!(code == 125 && said.contains(wanted), "{said}");
+    assert!(!desk.path("said").exists(), "it was run all the same");
+    let (said, code) = again(&manner);
+    assert!(code == 0 && said.contains("\nsays         WARNED\n"), "{said}");
+    let words = std::fs::read_to_string(desk.path("said")).unwrap();
+    assert!(words.lines().any(|line| line.contains(" make plimsoll-")), "{words}");
+}
+
+#[test]
 fn a_submission_is_laid_out_and_looked_at() {
     let desk = Desk::new();
     let product = "vendor: v\nname: Ex\nversion: 1.0\nwebsite_url: https://example.com\ndocumentation_url: https://example.com\ntype: runtime\ndescription: d\n";
@@ -144,6 +174,15 @@ fn a_submission_is_laid_out_and_looked_at() {
     std::fs::write(desk.path("out/runtime-spec/v1.3/ex/results.json"), "").unwrap();
     let (said, code) = look();
     assert!(code == 2 && said.starts_with("refused: parse results: EOF"), "{said}");
+}
+
+#[test]
+fn a_row_is_explained_with_what_proves_it() {
+    for (row, mutant) in [("RUN-STATE-10", "state-without-pid"), ("IMG-M01", "manifest/no-version")] {
+        let (said, code) = Desk::new().run(&["explain", row]);
+        let provers = said.lines().find_map(|line| line.strip_prefix("  proven by the mutants "));
+        assert!(code == 0 && provers.is_some_and(|names| names.contains(mutant)), "{said}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use plimsoll_test_support::{Need, find_program, have, skipped};
+use plimsoll_test_support::{Host, Need, find_program, have, skipped};
 use serde_json::Value;
 
 /// Mutants whose cases need cgroups of version 2 and nothing else.
@@ -22,12 +22,17 @@ const FEW: [&str; 9] = [
     "filter-with-one-comparison",
 ];
 
-/// The kill matrix of `runtime`, or `None` where `plimsoll` was built without a probe.
-fn matrix(runtime: &Path, arguments: &[&str]) -> Option<Value> {
-    let place = tempfile::tempdir().unwrap();
-    let file = place.path().join("matrix.json");
+/// The command that makes the kill matrix of `runtime`.
+fn mutants(runtime: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
     command.arg("--runtime").arg(runtime).args(["conformance", "mutants"]).args(arguments);
+    command
+}
+
+/// The matrix that `command` makes, or `None` where `plimsoll` was built without a probe.
+fn matrix(mut command: Command) -> Option<Value> {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("matrix.json");
     let output = command.arg("--output").arg(&file).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     if said.contains("built without a probe") {
@@ -66,11 +71,11 @@ fn every_mutant_is_noticed() {
     if !runtime.is_file() {
         return skipped("plimsoll-runtime is not built beside plimsoll");
     }
-    let Some(matrix) = matrix(&runtime, &[]) else { return };
+    let Some(matrix) = matrix(mutants(&runtime, &[])) else { return };
     assert!(killed(&matrix) >= 250, "{} mutants were killed", killed(&matrix));
     let arguments = ONLY_CGROUP2.iter().flat_map(|name| ["--only", name]);
     let arguments: Vec<&str> = ["--only-cgroup2"].into_iter().chain(arguments).collect();
-    self::matrix(&runtime, &arguments);
+    self::matrix(mutants(&runtime, &arguments));
 }
 
 #[test]
@@ -79,8 +84,54 @@ fn mutants_of_another_runtime_are_noticed() {
         return;
     }
     let arguments: Vec<&str> = FEW.iter().flat_map(|name| ["--only", name]).collect();
-    let Some(matrix) = matrix(&find_program("runc").unwrap(), &arguments) else { return };
+    let Some(matrix) = matrix(mutants(&find_program("runc").unwrap(), &arguments)) else { return };
     assert_eq!(killed(&matrix), FEW.len());
+}
+
+/// A runtime that takes the climbing out of every path, and otherwise is `runtime`. What it makes of `place`'s
+/// name in the hierarchies it lists in `place/made`.
+fn flattening(runtime: &Path, place: &Path) -> PathBuf {
+    let script = place.join("flattening");
+    let text = format!(
+        r#"#!/bin/sh
+for word; do
+    [ -f "$word/config.json" ] && sed -i 's|\(\.\./\)\{{2,\}}||' "$word/config.json"
+done
+{} "$@"
+code=$?
+find /sys/fs/cgroup -path '*{}*' -name escaped >> {}/made
+exit $code
+"#,
+        runtime.display(),
+        place.display(),
+        place.display(),
+    );
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    script
+}
+
+#[test]
+fn what_a_subject_makes_of_a_climbing_path_goes() {
+    if !have(&[Need::Root]) {
+        return;
+    }
+    let runtime = own_runtime();
+    if !runtime.is_file() {
+        return skipped("plimsoll-runtime is not built beside plimsoll");
+    }
+    // Where nobody else has runs, so that cgroups of what lies above the run's folder are its own too.
+    let place = tempfile::Builder::new().prefix("plimsoll-climb-").tempdir_in("/var/tmp").unwrap();
+    let mark = place.path().file_name().unwrap().to_str().unwrap();
+    let look = || ["var", mark].map(|name| Host::look(place.path(), name));
+    let before = look();
+    let mut command = mutants(&flattening(&runtime, place.path()), &["--only", "cgroups-climb"]);
+    command.env("TMPDIR", place.path());
+    let Some(matrix) = matrix(command) else { return };
+    assert_eq!(killed(&matrix), 1);
+    let made = std::fs::read_to_string(place.path().join("made")).unwrap();
+    assert!(made.contains(mark), "it has made nothing within");
+    assert_eq!(look(), before);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::results::Results;
+use crate::runtime::Request;
 use crate::verdict::Verdict;
 
 /// How often a row that differs is tried before anything is said about it.
@@ -49,6 +50,26 @@ impl Difference {
             seen.join(", ")
         )
     }
+}
+
+/// Why a run of `request` would not be done as the `stored` one was; empty where it would.
+///
+/// Nothing of this is taken from results, which anybody may have written: a dialect decides with which words a
+/// program is called, and patience for how long. Who runs it again says it again.
+pub fn other_manner(stored: &Results, request: &Request) -> Vec<String> {
+    let own = request.manner();
+    let differs = |(name, label): &(&str, &str)| {
+        let (before, now) = (stored.settings.get(*name), own.get(*name));
+        let shown = |value: Option<&String>| value.map_or("as usual", String::as_str).to_owned();
+        (before != now)
+            .then(|| format!("the {label} of the stored run is {}, here {}", shown(before), shown(now)))
+    };
+    let members = [
+        ("dialect", "dialect"),
+        ("patience", "patience with a case"),
+        ("operationPatience", "patience with an operation"),
+    ];
+    members.iter().filter_map(differs).collect()
 }
 
 /// What differs between the `stored` results and one or more runs of today.

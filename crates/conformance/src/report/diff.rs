@@ -144,12 +144,14 @@ pub(super) fn title(results: &Results) -> String {
 }
 
 fn remarks(before: &Results, after: &Results) -> Vec<String> {
+    let differs = |setting: &str| before.settings.get(setting) != after.settings.get(setting);
     let differ = [
         ("the registries differ", before.suite.registry != after.suite.registry),
         ("the programs of the suite differ", before.suite.binary != after.suite.binary),
         ("the versions of the specification differ", before.spec() != after.spec()),
         ("the environments differ", before.environment != after.environment),
-        ("the selections differ", before.settings.get("selection") != after.settings.get("selection")),
+        ("the selections differ", differs("selection")),
+        ("the dialects differ", differs("dialect")),
         ("the subject is the same file", before.subject.digest == after.subject.digest),
     ];
     differ.into_iter().filter(|(_, holds)| *holds).map(|(remark, _)| remark.to_owned()).collect()

@@ -159,6 +159,8 @@ fn header(results: &Results, registry: &Registry) -> String {
     fact("day of the run", results.settings.get("started").map_or("", String::as_str), "");
     results.environment.iter().for_each(|(name, value)| fact(name, value, ""));
     fact("selection", results.settings.get("selection").map_or("", String::as_str), "");
+    let dialect = results.settings.get("dialect").map_or("", String::as_str);
+    fact("dialect", dialect, " class=\"wide\"");
     fact("rows", &format!("{}: {}", results.rows.len(), counts.join(", ")), " class=\"wide\"");
     // A page that says "conforms" says of how much.
     let open = not_tested(results, registry).len();

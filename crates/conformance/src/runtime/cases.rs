@@ -38,6 +38,7 @@ mod values;
 use crate::case::Case;
 
 use super::stage::Stage;
+pub(super) use kernel::resctrl;
 
 const FAMILIES: &[fn() -> Vec<Case<Stage>>] = &[
     control::cases,

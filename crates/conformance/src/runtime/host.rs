@@ -1,7 +1,7 @@
 //! What an operation may leave on the host: mounts, cgroups, processes, files of state.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait, waitpid};
 
@@ -167,6 +167,24 @@ pub(crate) fn kill_orphans(workers: &[i32]) {
                 return;
             }
         }
+    }
+}
+
+/// Where the directory `path` would be as a cgroup of each hierarchy.
+pub(crate) fn as_cgroups(path: &Path) -> Vec<PathBuf> {
+    let below = path.strip_prefix("/").unwrap_or(path);
+    if below.as_os_str().is_empty() {
+        return Vec::new();
+    }
+    hierarchies().iter().map(|hierarchy| hierarchy.join(below)).collect()
+}
+
+/// Where hierarchies are mounted: version 2 alone, or one beside the other.
+fn hierarchies() -> Vec<PathBuf> {
+    let root = PathBuf::from(CGROUPS);
+    match root.join("cgroup.procs").exists() {
+        true => vec![root],
+        false => std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path()).collect(),
     }
 }
 

@@ -17,13 +17,13 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use crate::case::{Case, Obstacle};
 use crate::day::Day;
 use crate::error::{Context as _, Error, Kind, Result};
-use crate::evidence::describe;
 use crate::requirement::{Area, Registry};
 use crate::results::{
     CaseRecord, FORMAT, JudgementRecord, Results, SubjectRecord, Suite, judge_all, profiles,
 };
 
 use super::host;
+use super::place::Place;
 use super::settings::{CgroupDriver, Settings};
 use super::stage::Stage;
 use super::subject::{Subject, digest_of};
@@ -57,6 +57,19 @@ pub struct Request {
     pub patience: Duration,
     /// Most time of one operation of the subject.
     pub operation_patience: Duration,
+}
+
+impl Request {
+    /// How a run is done that results do not show by themselves, as their settings have it.
+    pub fn manner(&self) -> BTreeMap<String, String> {
+        let seconds = |patience: Duration| Some(patience.as_secs().to_string());
+        let members = [
+            ("dialect", self.subject.dialect.deviations()),
+            ("patience", seconds(self.patience)),
+            ("operationPatience", seconds(self.operation_patience)),
+        ];
+        members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
 }
 
 /// Told as cases end: how many have, of how many, and the name of the last.
@@ -108,13 +121,7 @@ pub fn run(request: &Request, registry: &Registry, progress: Progress<'_>) -> Re
             extra: json::Object::new(),
         },
         environment: environment(request),
-        settings: BTreeMap::from([
-            ("spec".to_owned(), request.version.clone()),
-            ("selection".to_owned(), request.only.join(" ")),
-            ("jobs".to_owned(), request.jobs.to_string()),
-            ("program".to_owned(), request.subject.program.to_string_lossy().into_owned()),
-            ("started".to_owned(), started.to_string()),
-        ]),
+        settings: settings_of(request, started),
         cases: records,
         rows,
         profiles,
@@ -122,13 +129,21 @@ pub fn run(request: &Request, registry: &Registry, progress: Progress<'_>) -> Re
     })
 }
 
+fn settings_of(request: &Request, started: Day) -> BTreeMap<String, String> {
+    let members = [
+        ("spec", request.version.clone()),
+        ("selection", request.only.join(" ")),
+        ("jobs", request.jobs.to_string()),
+        ("program", request.subject.program.to_string_lossy().into_owned()),
+        ("started", started.to_string()),
+    ];
+    let members = members.into_iter().map(|(name, value)| (name.to_owned(), value));
+    members.chain(request.manner()).collect()
+}
+
 /// A folder for a run, with a copy of the probe, and what the workers in it have to know.
-pub(super) fn prepare(request: &Request) -> Result<(tempfile::TempDir, Settings)> {
-    let place =
-        tempfile::Builder::new().prefix("plimsoll-conformance-").tempdir().context(|| "make a folder")?;
-    // Others may have to look into bundles: processes of containers that run as ordinary users.
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(place.path(), open).context(|| "open the folder")?;
+pub(super) fn prepare(request: &Request) -> Result<(Place, Settings)> {
+    let place = Place::new()?;
     let probe = place.path().join("probe");
     std::fs::copy(&request.probe, &probe)
         .context(|| format!("copy the probe {}", request.probe.display()))?;
@@ -176,9 +191,7 @@ pub(super) fn control_failure(record: &CaseRecord) -> Option<String> {
     if exit.is_some_and(|code| code == 0 || code == true) && evidence.at("/minimal/report/pid").is_some() {
         return None;
     }
-    let operations = evidence.at("/operations").and_then(|list| list.as_array()).cloned().unwrap_or_default();
-    let failed = operations.iter().find(|ran| ran.get("exit").and_then(serde_json::Value::as_i64) != Some(0));
-    let why = failed.map_or_else(|| "its program reported nothing".to_owned(), describe);
+    let why = evidence.first_failure().unwrap_or_else(|| "its program reported nothing".to_owned());
     Some(format!("the minimal container does not run: {why}"))
 }
 

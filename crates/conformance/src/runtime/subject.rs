@@ -82,6 +82,14 @@ impl Dialect {
         value
     }
 
+    /// The operations that are not as in [`Dialect::runc`], as a JSON object; `None` where all are.
+    pub fn deviations(&self) -> Option<String> {
+        let usual = Dialect::runc(&self.name);
+        let mut own = self.templates.clone();
+        own.retain(|operation, words| usual.templates.get(operation) != Some(words));
+        (!own.is_empty()).then(|| json!(own).to_string())
+    }
+
     /// The arguments of `operation` with `values` filled in; `None` where the runtime lacks it.
     pub fn arguments(&self, operation: &str, values: &[(&str, &str)]) -> Option<Vec<String>> {
         let words = self.templates.get(operation).filter(|words| !words.is_empty())?;
@@ -168,6 +176,9 @@ mod tests {
         let own = own.unwrap();
         assert_eq!(own.arguments("features", &[]), None);
         assert_eq!(Dialect::parse(own.to_json().to_string().as_bytes()).unwrap(), own);
+        let deviations = r#"{"features":[],"kill":["kill","{id}","--signal","{signal}"]}"#;
+        assert_eq!(own.deviations().as_deref(), Some(deviations));
+        assert_eq!(Dialect::runc("odd").deviations(), None);
         let error = Dialect::parse(br#"{"name": "x", "fly": []}"#).unwrap_err();
         assert_eq!(error.to_string(), "malformed dialect: there is no operation \"fly\"");
     }

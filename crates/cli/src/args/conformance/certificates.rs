@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::Manner;
+
 /// `conformance keygen`.
 #[derive(Debug, Args)]
 pub struct Keygen {
@@ -61,12 +63,12 @@ pub struct Verify {
     /// Ask about this day, as 2026-01-31; the default is today.
     #[arg(long, value_name = "DATE")]
     pub at: Option<String>,
-    /// Run the suite again and compare.
+    /// Run the suite of runtimes again, in the manner that is named, and compare.
     #[arg(long)]
     pub rerun: bool,
-    /// Use this probe with --rerun; the default is the one inside this program.
-    #[arg(long, value_name = "FILE", env = "PLIMSOLL_PROBE")]
-    pub probe: Option<PathBuf>,
+    /// With --rerun; it has to be the manner of the stored run.
+    #[command(flatten, next_help_heading = "Manner of --rerun")]
+    pub manner: Manner,
 }
 
 /// `conformance submit`.

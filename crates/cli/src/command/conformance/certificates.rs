@@ -157,20 +157,29 @@ fn believed(certificate: &Certificate, verified: &Verified) -> String {
     rows.iter().map(|(label, value)| format!("{label:<13}{}\n", line(value))).collect()
 }
 
-/// Runs the suite as the results say it was run; up to three times where something differs.
+/// Runs the suite as the results say it was run, and `verb` too; up to three times where something differs.
 fn run_again(stored: &Results, subject: &Path, verb: &Verify) -> Result<Vec<rerun::Difference>> {
+    if stored.subject.kind != "runtime" {
+        bail!("--rerun runs the suite of runtimes, and the certificate is about another subject");
+    }
     let of = |name: &str| stored.environment.get(name).map_or("", String::as_str);
-    let request = RunConformance {
+    let (request, _held) = super::request(&RunConformance {
         subject: std::path::absolute(subject)?.display().to_string(),
+        // A certificate is about the whole suite.
+        only: Vec::new(),
         spec: stored.spec().to_owned(),
         cgroup_driver: if of("cgroupDriver") == "systemd" { Driver::Systemd } else { Driver::Cgroupfs },
         only_cgroup2: of("cgroup") == "v2",
-        probe: verb.probe.clone(),
-        ..RunConformance::default()
-    };
+        manner: verb.manner.clone(),
+        output: None,
+    })?;
+    let unlike = rerun::other_manner(stored, &request);
+    if !unlike.is_empty() {
+        bail!("run again in the manner of the stored run: {}", line(&unlike.join("; ")));
+    }
     let mut runs = Vec::new();
     while runs.len() < rerun::RUNS {
-        runs.push(super::run_suite(&request)?);
+        runs.push(super::run_request(&request)?);
         if rerun::compare(stored, &runs).is_empty() {
             break;
         }

@@ -102,7 +102,7 @@ fn personality_refused() -> Case<Stage> {
 }
 
 /// Where the file system of classes is mounted, as `/proc/self/mounts` has it.
-fn resctrl() -> Vec<String> {
+pub(in crate::runtime) fn resctrl() -> Vec<String> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let mounts = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     let mounts = mounts.filter(|fields| fields.get(2) == Some(&"resctrl"));
@@ -137,13 +137,22 @@ fn resctrl_untouched() -> Case<Stage> {
         let Some(place) = resctrl().into_iter().next() else {
             return Err(Obstacle::Skip(Reason::Hardware, "no resctrl file system is mounted".to_owned()));
         };
-        stage.evidence.record("before", classes(Path::new(&place)));
+        let look = |stage: &mut Stage, name| stage.evidence.record(name, classes(Path::new(&place)));
+        look(stage, "before");
         let config = stage.config(&["exit:0"]);
-        stage.observe("life", &config)?;
-        stage.evidence.record("after", classes(Path::new(&place)));
+        let container = stage.bundle(&config)?;
+        // A class may go with its container.
+        stage.observe_between("life", container, |stage, _| {
+            look(stage, "created");
+            Ok(())
+        })?;
+        look(stage, "after");
         Ok(())
     })
-    .rule("LNX-RDT-03", all(vec![equals("/life/exit/code", 0), same("/before", "/after")]))
+    .rule(
+        "LNX-RDT-03",
+        all(vec![equals("/life/exit/code", 0), same("/before", "/created"), same("/before", "/after")]),
+    )
 }
 
 /// Every class and group with its schemata.

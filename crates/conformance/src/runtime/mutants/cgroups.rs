@@ -1,7 +1,7 @@
 //! Mutants that put containers into other cgroups, limit them otherwise, or give their cgroups away.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -20,18 +20,20 @@ pub(super) fn mutants() -> Vec<Mutant> {
 }
 
 /// What is not applied, below `/linux/resources`, and who has to notice.
-const LIMITS: [(&str, &[&str]); 20] = [
+const LIMITS: [(&str, &[&str]); 22] = [
     ("memory/limit", &["LNX-MEM-limit", "LNX-MEM-oom"]),
     ("memory/reservation", &["LNX-MEM-reservation"]),
     ("memory/swap", &["LNX-MEM-swap"]),
     ("memory/swappiness", &["LNX-MEM-swappiness"]),
     ("memory/disableOOMKiller", &["LNX-MEM-disableOOMKiller"]),
+    ("memory/useHierarchy", &["LNX-MEM-useHierarchy"]),
     ("cpu/shares", &["LNX-CPU-shares"]),
     ("cpu/quota", &["LNX-CPU-quota"]),
     ("cpu/period", &["LNX-CPU-period"]),
     ("cpu/burst", &["LNX-CPU-burst"]),
     ("cpu/idle", &["LNX-CPU-idle"]),
     ("cpu/cpus", &["LNX-CPU-cpus"]),
+    ("cpu/mems", &["LNX-CPU-mems"]),
     ("pids/limit", &["LNX-PID-01"]),
     ("hugepageLimits", &["LNX-HUGE-01", "LNX-HUGE-02", "LNX-HUGE-03"]),
     ("blockIO/throttleReadBpsDevice", &["LNX-BIO-throttleReadBpsDevice"]),
@@ -153,7 +155,7 @@ const OWNERS: [Owner; 4] = [
     (
         "cgroups-are-given-away",
         "cgroups belong to the container's owner whatever it sees of them",
-        &["LNX-CGO-03", "LNX-CGO-04", "LNX-CGO-05"],
+        &["LNX-CGO-02", "LNX-CGO-03", "LNX-CGO-04", "LNX-CGO-05"],
         |_, name| name.is_empty().then_some(true),
     ),
     ("cgroups-are-kept", "cgroups stay root's", &["LNX-CGO-04"], |config, _| {
@@ -178,24 +180,29 @@ fn owned((name, breaks, rows, whose): Owner) -> Mutant {
         let config = call.config();
         let code = call.pass()?;
         let (Some(config), Some(pid), 0) = (config, call.pid(), code) else { return Ok(code) };
-        let (Some(owner), Some(place)) = (owner(&config), place(&pid)) else { return Ok(code) };
-        let names = std::fs::read_dir(&place).into_iter().flatten().flatten();
-        let names = names.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
-        let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        for name in std::iter::once(String::new()).chain(names) {
-            let path = if name.is_empty() { place.clone() } else { place.join(&name) };
-            if let Some(theirs) = whose(&config, &name) {
-                let uid = if theirs { owner } else { 0 };
-                // What refuses its new owner keeps the old.
-                let _ = std::os::unix::fs::chown(
-                    &path,
-                    Some(uid),
-                    std::fs::metadata(&path).ok().map(|file| file.gid()),
-                );
-            }
-        }
+        let Some(owner) = owner(&config) else { return Ok(code) };
+        places(&pid).iter().for_each(|place| give(place, owner, |name| whose(&config, name)));
         Ok(code)
     })
+}
+
+/// Gives the directory of a cgroup and its files to whom `whose` says.
+fn give(place: &Path, owner: u32, whose: impl Fn(&str) -> Option<bool>) {
+    let names = std::fs::read_dir(place).into_iter().flatten().flatten();
+    let names = names.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    for name in std::iter::once(String::new()).chain(names) {
+        let path = if name.is_empty() { place.to_owned() } else { place.join(&name) };
+        if let Some(theirs) = whose(&name) {
+            let uid = if theirs { owner } else { 0 };
+            // What refuses its new owner keeps the old.
+            let _ = std::os::unix::fs::chown(
+                &path,
+                Some(uid),
+                std::fs::metadata(&path).ok().map(|file| file.gid()),
+            );
+        }
+    }
 }
 
 /// The host's id of the container's root, where it is another than root.
@@ -213,10 +220,13 @@ fn is_writable(config: &Value) -> bool {
     })
 }
 
-/// The directory of the process in the hierarchy of version 2, where that is the only one.
-fn place(pid: &str) -> Option<PathBuf> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let place = PathBuf::from(format!("/sys/fs/cgroup{path}"));
-    place.join("cgroup.procs").exists().then_some(place)
+/// The directories of the process: one in version 2 where that is alone, else one for each controller.
+fn places(pid: &str) -> Vec<PathBuf> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let place = |line: &str| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        let hierarchy = controllers.trim_start_matches("name=");
+        Some(PathBuf::from(format!("/sys/fs/cgroup/{hierarchy}{path}")))
+    };
+    text.lines().filter_map(place).filter(|place| place.join("cgroup.procs").exists()).collect()
 }

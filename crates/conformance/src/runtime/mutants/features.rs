@@ -135,11 +135,13 @@ fn lists_too_much((pointer, entry, row): (&'static str, &'static str, &'static s
 }
 
 /// What features denies, what is passed over all the same where a configuration has it, and the row.
-const DENIALS: [(&str, &str, &str); 5] = [
+const DENIALS: [(&str, &str, &str); 7] = [
     ("/linux/seccomp/enabled", "/linux/seccomp", "FLX-SEC-01"),
     ("/linux/apparmor/enabled", "/process/apparmorProfile", "FLX-LSM-apparmor"),
     ("/linux/selinux/enabled", "/process/selinuxLabel", "FLX-LSM-selinux"),
     ("/linux/intelRdt/enabled", "/linux/intelRdt", "FLX-RDT-enabled"),
+    ("/linux/intelRdt/schemata", "/linux/intelRdt", "FLX-RDT-schemata"),
+    ("/linux/intelRdt/monitoring", "/linux/intelRdt", "FLX-RDT-monitoring"),
     ("/linux/netDevices/enabled", "/linux/netDevices", "FLX-NETDEV-01"),
 ];
 

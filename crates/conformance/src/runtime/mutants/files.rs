@@ -14,6 +14,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
     let mut all: Vec<Mutant> = DROPPED.iter().map(without_option).collect();
     all.extend(SWAPPED.iter().map(other_option));
     all.extend(REFUSED.iter().map(refused_option));
+    all.extend(LOST.iter().map(lost));
     all.extend(PASSED_OVER.iter().map(passed_over));
     all.extend(CONFIGS.map(|(name, breaks, rows, edit)| Mutant::config(name, breaks, rows, edit)));
     all.extend(CALLS.map(|(name, breaks, rows, act)| Mutant::call(name, breaks, rows, act)));
@@ -81,7 +82,7 @@ fn without_option(option: &&'static str) -> Mutant {
 }
 
 /// An option, and what is done instead.
-const SWAPPED: [(&str, &str); 11] = [
+const SWAPPED: [(&str, &str); 12] = [
     ("bind", "rbind"),
     ("rbind", "bind"),
     ("shared", "private"),
@@ -93,6 +94,7 @@ const SWAPPED: [(&str, &str); 11] = [
     ("unbindable", "private"),
     ("runbindable", "rprivate"),
     ("rnostrictatime", "rstrictatime"),
+    ("rnorelatime", "noatime"),
 ];
 
 fn other_option((option, other): &(&'static str, &'static str)) -> Mutant {
@@ -126,6 +128,20 @@ fn refused_option(option: &&'static str) -> Mutant {
             let mut options = mounts.filter_map(|mount| mount.get("options")?.as_array()).flatten();
             options.any(|one| *one == option)
         })
+    })
+}
+
+/// Options that may be refused, and of which nothing else can be seen but that there is a mount.
+const LOST: [&str; 2] = ["mand", "nomand"];
+
+fn lost(option: &&'static str) -> Mutant {
+    let option = *option;
+    let breaks = format!("a mount with the option {option} is passed over");
+    Mutant::config(format!("mount-lost-with-{option}"), breaks, &[&row(option)], move |config| {
+        keep(config, "/mounts", |mount| {
+            let options = mount.get("options").and_then(Value::as_array);
+            !options.is_some_and(|options| options.contains(&json!(option)))
+        });
     })
 }
 
@@ -377,7 +393,7 @@ fn without_mapping(config: &mut Value, option: &str) {
 
 type CallEntry = (&'static str, &'static str, &'static [&'static str], fn(&Call) -> Result<i32>);
 
-const CALLS: [CallEntry; 8] = [
+const CALLS: [CallEntry; 9] = [
     ("roots-are-relative", "an absolute path of the root file system is refused", &["CFG-ROOT-03"], |call| {
         refuse(call, |config| config.pointer("/root/path").is_some_and(is_absolute))
     }),
@@ -404,6 +420,19 @@ const CALLS: [CallEntry; 8] = [
             })
         },
     ),
+    ("no-proc", "where sysfs is asked for there is no proc", &["LNX-FS-proc"], |call| {
+        let config = call.config().unwrap_or_default();
+        let mounts = config.get("mounts").and_then(Value::as_array).into_iter().flatten();
+        let mut kinds = mounts.filter_map(|mount| mount.get("type"));
+        // The minimal container has no sysfs, and some runtimes start nothing without a proc.
+        let wanted = kinds.any(|kind| *kind == "sysfs");
+        let code = call.pass()?;
+        if let (Some(pid), true, 0) = (call.pid(), wanted, code) {
+            // What is mounted there comes off first.
+            let _ = std::fs::remove_dir(format!("/proc/{pid}/root/proc"));
+        }
+        Ok(code)
+    }),
     ("configuration-elsewhere", "config.json is found in folders of the bundle", &["BDL-FMT-01"], |call| {
         found_elsewhere(call, &["folder/config.json", "rootfs/config.json"])
     }),
@@ -447,8 +476,8 @@ fn found_elsewhere(call: &Call, places: &[&str]) -> Result<i32> {
     }
 }
 
-/// What every container has in /dev, and who notices that it is not there.
-const MISSING: [(&str, &str); 11] = [
+/// What containers have in /dev, and who notices that it is not there.
+const MISSING: [(&str, &str); 12] = [
     ("null", "LNX-DDEV-null"),
     ("zero", "LNX-DDEV-zero"),
     ("full", "LNX-DDEV-full"),
@@ -456,6 +485,7 @@ const MISSING: [(&str, &str); 11] = [
     ("urandom", "LNX-DDEV-urandom"),
     ("tty", "LNX-DDEV-tty"),
     ("ptmx", "LNX-DDEV-ptmx"),
+    ("console", "LNX-DDEV-console"),
     ("fd", "RLX-SYM-01"),
     ("stdin", "RLX-SYM-02"),
     ("stdout", "RLX-SYM-03"),

@@ -1,7 +1,10 @@
 //! Mutants that start another process, in other namespaces, with other rights and limits.
 
-use std::path::Path;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
 
+use plimsoll_sys::process::{CloneFlags, setns};
+use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::{Value, json};
@@ -11,6 +14,7 @@ use super::call::Call;
 use super::document::refuse;
 use super::edit::{each, keep, push, put, remove, replace};
 use crate::error::{Context as _, Result};
+use crate::runtime::cases::resctrl;
 
 pub(super) fn mutants() -> Vec<Mutant> {
     let mut all: Vec<Mutant> = PASSED_OVER.iter().map(passed_over).collect();
@@ -417,7 +421,7 @@ fn on_processor(pid: Option<Pid>, number: usize) -> Result<()> {
 
 type CallEntry = (&'static str, &'static str, &'static [&'static str], fn(&Call) -> Result<i32>);
 
-const CALLS: [CallEntry; 10] = [
+const CALLS: [CallEntry; 12] = [
     (
         "network-devices-are-managed",
         "delete sets network devices up in a namespace that stays",
@@ -436,6 +440,13 @@ const CALLS: [CallEntry; 10] = [
         &["CFG-AFF-01"],
         pinned,
     ),
+    (
+        "without-mount-namespace",
+        "containers are made in the mount namespace of the caller",
+        &["LNX-NS-t-mount"],
+        in_callers_mounts,
+    ),
+    ("classes-for-everyone", "every container gets a class of resctrl", &["LNX-RDT-03"], classified),
     (
         "console-sizes-are-errors",
         "a size of the console without a terminal is an error",
@@ -506,6 +517,66 @@ const CALLS: [CallEntry; 10] = [
         flush_before_the_move,
     ),
 ];
+
+/// The mount namespace of whoever opens it.
+const MOUNTS: &str = "/proc/self/ns/mnt";
+
+/// Makes the container in the caller's mount namespace, which is a worker's own, and takes its mounts away with
+/// it.
+fn in_callers_mounts(call: &Call) -> Result<i32> {
+    if !call.creates() {
+        let code = call.pass()?;
+        if let ("delete", 0) = (call.operation(), code) {
+            uncover_root()?;
+        }
+        return Ok(code);
+    }
+    let is_mount = |one: &Value| one.get("type") == Some(&json!("mount"));
+    let dropped = call.with_config(&|config| keep(config, "/linux/namespaces", |one| !is_mount(one)))?;
+    if dropped == 0 {
+        return Ok(0);
+    }
+    // One that insists on the namespace joins what it is in already. A pivot would take along whoever has the
+    // old root.
+    call.with(&["--no-pivot"]).with_config(&|config| {
+        each(config, "/linux/namespaces", |one| {
+            if is_mount(one) {
+                put(one, "/path", MOUNTS);
+            }
+        });
+    })
+}
+
+/// Takes off what was mounted on the root. Who enters a mount namespace, be it his own, has the topmost for
+/// his root.
+fn uncover_root() -> Result<()> {
+    let context = || "uncover the root";
+    let namespace = std::fs::File::open(MOUNTS).context(context)?;
+    let root = || rustix::fs::stat("/").map(|root| (root.st_dev, root.st_ino)).context(context);
+    let own = root()?;
+    loop {
+        setns(namespace.as_fd(), CloneFlags::NEWNS).context(context)?;
+        if root()? == own {
+            return Ok(());
+        }
+        unmount("/", UnmountFlags::DETACH).context(context)?;
+    }
+}
+
+/// Makes a class that has the container's name and lasts as long.
+fn classified(call: &Call) -> Result<i32> {
+    let Some(id) = call.id() else { return call.pass() };
+    let classes: Vec<PathBuf> = resctrl().into_iter().map(|place| Path::new(&place).join(id)).collect();
+    if call.creates() {
+        // There may be no class left to be had.
+        classes.iter().for_each(|class| drop(std::fs::create_dir(class)));
+    }
+    let code = call.pass()?;
+    if call.operation() == "delete" || (call.creates() && code != 0) {
+        classes.iter().for_each(|class| drop(std::fs::remove_dir(class)));
+    }
+    Ok(code)
+}
 
 /// Takes every device down in the container's network namespace, of which alone the host's programs are put
 /// into: they see none of its files.
