@@ -22,14 +22,16 @@ pub mod requirement;
 pub mod results;
 mod rlimits;
 pub mod runtime;
+mod seen;
 pub mod submission;
 mod verdict;
 
 pub use case::{Case, Obstacle, Rule, Run};
-pub use coverage::coverage;
+pub use coverage::{Covered, coverage};
 pub use day::Day;
 pub use error::{Error, Kind, Result};
 pub use evidence::{Evidence, Judge, judge};
 pub use requirement::{Level, Registry, Requirement};
 pub use results::Results;
+pub use seen::seen;
 pub use verdict::{Judgement, Reason, Verdict};

@@ -3,6 +3,7 @@
 //! Results may come from anybody, so nothing in them is trusted: every text goes through [`escape`] for the
 //! form it is written in, and no report names a place that the results chose. Equal results give equal bytes.
 
+pub mod coverage;
 pub mod diff;
 pub mod escape;
 mod html;

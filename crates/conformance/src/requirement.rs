@@ -4,7 +4,7 @@
 //! why that is so. A row without either a rule or a reason is a fault of the suite, which
 //! [`Registry::uncovered`] finds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use plimsoll_digest::{Algorithm, Digest};
 use plimsoll_spec::json::wire_enum;
@@ -162,14 +162,6 @@ impl Registry {
     /// Why no test of row `id` is possible.
     pub fn reason(&self, id: &str) -> Option<&'static str> {
         self.reasons.get(id).copied()
-    }
-
-    /// Binding rows that have neither a rule among `tested` nor a reason.
-    pub fn uncovered(&self, tested: &BTreeSet<&str>) -> Vec<&'static str> {
-        let open = |row: &&Requirement| {
-            row.level.is_binding() && !tested.contains(row.id) && self.reason(row.id).is_none()
-        };
-        self.rows.iter().filter(open).map(|row| row.id).collect()
     }
 
     /// Identifies the tables, so that a result says by which it was judged.

@@ -204,6 +204,20 @@ pub enum Driver {
 pub struct ListRequirements {
     /// Only requirements of this name or beginning, or of this profile.
     pub only: Vec<String>,
+    /// The form: text, or what the general --format says.
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub to: Option<ListForm>,
+}
+
+/// The form of a list of requirements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ListForm {
+    /// A line each.
+    Text,
+    /// A page that says how much is tested.
+    Markdown,
+    /// All that is known of each.
+    Json,
 }
 
 /// `conformance explain`.

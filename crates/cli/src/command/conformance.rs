@@ -3,6 +3,7 @@
 mod certificates;
 mod mutants;
 mod reports;
+mod requirements;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -11,14 +12,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use plimsoll_conformance::requirement::Area;
 use plimsoll_conformance::runtime::{CgroupDriver, Dialect, Request, Subject};
-use plimsoll_conformance::{Registry, Results, image, runtime};
+use plimsoll_conformance::{Registry, Results, runtime};
 
 use crate::args::Format;
-use crate::args::conformance::{
-    Conformance, ConformanceCommand, Driver, Explain, ListRequirements, RunConformance, worker_command,
-};
+use crate::args::conformance::{Conformance, ConformanceCommand, Driver, RunConformance, worker_command};
 use crate::output::print;
 
 /// What the general `--format` means for a verb that has forms of its own.
@@ -45,8 +43,8 @@ pub(super) fn run(format: Format, verb: &Conformance, runtime: Option<&Path>) ->
         ConformanceCommand::Copier(verb) => super::judge_image::copier(verb),
         ConformanceCommand::Digest(verb) => super::judge_image::digest(verb),
         ConformanceCommand::DigestAdapter => super::digest_adapter::answer(),
-        ConformanceCommand::List(verb) => list(verb),
-        ConformanceCommand::Explain(verb) => explain(verb),
+        ConformanceCommand::List(verb) => requirements::list(format, verb),
+        ConformanceCommand::Explain(verb) => requirements::explain(format, verb),
         ConformanceCommand::Report(verb) => reports::report(format, verb),
         ConformanceCommand::Diff(verb) => reports::diff(format, verb),
         ConformanceCommand::Matrix(verb) => reports::matrix(format, verb),
@@ -213,69 +211,4 @@ pub(super) fn summary(results: &Results) -> String {
         ));
     }
     text
-}
-
-fn list(verb: &ListRequirements) -> Result<ExitCode> {
-    let registry = Registry::load()?;
-    let wanted = |id: &str, profile: &str| {
-        verb.only.is_empty() || verb.only.iter().any(|only| id.starts_with(only.as_str()) || profile == only)
-    };
-    let rows: Vec<_> = registry.rows().iter().filter(|row| wanted(row.id, row.profile)).collect();
-    if rows.is_empty() {
-        bail!("no requirement is called {}", verb.only.join(" "));
-    }
-    let coverage = plimsoll_conformance::coverage();
-    let mut text = String::new();
-    for row in rows {
-        let cases = coverage.get(row.id).map_or(0, Vec::len);
-        let tested = match (cases, registry.reason(row.id)) {
-            (0, Some(_)) => "no test possible".to_owned(),
-            (0, None) => "not tested".to_owned(),
-            (1, _) => "1 case".to_owned(),
-            (count, _) => format!("{count} cases"),
-        };
-        text.push_str(&format!(
-            "{:<26} {:<11} {:<9} {tested:<17} {}\n",
-            row.id,
-            row.level.as_str(),
-            row.profile,
-            row.statement
-        ));
-    }
-    print(&text)
-}
-
-fn explain(verb: &Explain) -> Result<ExitCode> {
-    let registry = Registry::load()?;
-    let row = registry.row(&verb.id)?;
-    let mut text = format!(
-        "{} ({}, binds: {}, since {}, profile {})\n  {}\n  {}\n",
-        row.id,
-        row.level.as_str(),
-        row.applies,
-        row.since,
-        row.profile,
-        row.statement,
-        row.url()
-    );
-    let cases = plimsoll_conformance::coverage().remove(row.id).unwrap_or_default();
-    match (cases.is_empty(), registry.reason(row.id)) {
-        (false, _) => text.push_str(&format!("  tested by {}\n", cases.join(", "))),
-        (true, Some(reason)) => text.push_str(&format!("  no test is possible: {reason}\n")),
-        (true, None) => text.push_str("  not tested yet\n"),
-    }
-    if !cases.is_empty() {
-        let provers = match row.area {
-            Area::Image => image::mutants::provers(row.id),
-            _ => runtime::mutants::provers(row.id),
-        };
-        match provers.is_empty() {
-            true => text.push_str("  unproven: no mutant is made to break it\n"),
-            false => text.push_str(&format!("  proven by the mutants {}\n", provers.join(", "))),
-        }
-    }
-    if !row.others.is_empty() {
-        text.push_str(&format!("  other suites: {}\n", row.others));
-    }
-    print(&text)
 }

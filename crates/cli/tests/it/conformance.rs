@@ -186,6 +186,21 @@ fn a_row_is_explained_with_what_proves_it() {
 }
 
 #[test]
+fn what_is_known_of_rows_is_for_programs_too() {
+    let desk = Desk::new();
+    let (said, code) = desk.run(&["explain", "RUN-STATE-10", "--format", "json"]);
+    let row: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &row["id"], &row["level"]), (0, &"RUN-STATE-10".into(), &"MUST".into()));
+    assert!(row["mutants"].as_array().unwrap().contains(&"state-without-pid".into()), "{said}");
+    let (said, code) = desk.run(&["list", "RUN-STATE-", "--format", "json"]);
+    let rows: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let ids: Vec<_> = rows.as_array().unwrap().iter().filter_map(|row| row["id"].as_str()).collect();
+    assert!(code == 0 && ids.len() > 10 && ids.iter().all(|id| id.starts_with("RUN-STATE-")), "{ids:?}");
+    let (said, code) = desk.run(&["list", "--to", "markdown", "RUN-STATE-"]);
+    assert!(code == 0 && said.starts_with("# How much is tested\n"), "{said}");
+}
+
+#[test]
 fn results_are_shown_and_compared() {
     let desk = Desk::new();
     for (format, start) in [
@@ -211,7 +226,7 @@ fn results_are_shown_and_compared() {
     assert!(code == 0 && said.contains("\nnew: 1\n"), "{said}");
     assert_eq!(desk.run(&["diff", "results.json", "again.json"]).1, 0);
     let (said, code) = desk.run(&["matrix", "results.json", "other.json", "--to", "markdown"]);
-    assert!(code == 0 && said.starts_with("| requirement | level | `x x 1.0` | `x x 1.0` |\n"), "{said}");
+    assert!(code == 0 && said.starts_with("| requirement | level | `x 1.0` | `x 1.0` |\n"), "{said}");
     std::fs::write(desk.path("deep.json"), "[".repeat(1000)).unwrap();
     let (said, code) = desk.run(&["report", "deep.json"]);
     assert!(code == 125 && said.ends_with("nested deeper than the limit\n"), "{said}");

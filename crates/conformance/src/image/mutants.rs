@@ -109,12 +109,6 @@ pub fn all() -> Vec<Mutant> {
     .collect()
 }
 
-/// The names of the mutants that break the row `id`.
-pub fn provers(id: &str) -> Vec<String> {
-    let breaks = |mutant: &Mutant| mutant.row == id || mutant.also.contains(&id);
-    all().into_iter().filter(breaks).map(|mutant| mutant.name.to_owned()).collect()
-}
-
 fn remove(value: &mut Value, name: &str) {
     if let Some(object) = value.as_object_mut() {
         object.remove(name);

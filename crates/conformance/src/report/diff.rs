@@ -134,12 +134,19 @@ fn changed(id: &str, before: Option<Verdict>, after: Option<&RowRecord>) -> Chan
 /// The subject and where it was judged.
 pub(super) fn title(results: &Results) -> String {
     let of = |name: &str| results.environment.get(name).map_or("", String::as_str);
-    let places: Vec<String> = [("Linux", of("kernel")), ("cgroup", of("cgroup")), ("", of("user"))]
+    // What is usual needs no word.
+    let unusual =
+        |name: &str, usual: &str| Some(of(name)).filter(|value| *value != usual).unwrap_or_default();
+    let (driver, user) = (unusual("cgroupDriver", "cgroupfs"), unusual("user", "root"));
+    let places: Vec<String> = [("Linux", of("kernel")), ("cgroup", of("cgroup")), ("", driver), ("", user)]
         .iter()
         .filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| format!("{name} {value}").trim().to_owned())
         .collect();
-    let subject = format!("{} {}", results.subject.name, results.subject.version);
+    let (name, version) = (&results.subject.name, &results.subject.version);
+    // Most print their name before their version.
+    let subject =
+        if version.starts_with(name.as_str()) { version.clone() } else { format!("{name} {version}") };
     if places.is_empty() { subject } else { format!("{subject} ({})", places.join(", ")) }
 }
 

@@ -8,7 +8,7 @@ use crate::results::{Results, RowRecord};
 use crate::verdict::Verdict;
 
 use super::diff::title;
-use super::escape::{code, markup};
+use super::escape::{code, line, markup};
 use super::html::{badge, bar, by_section, counted_word, filter, many, mark, page, version};
 use super::{Row, markdown};
 
@@ -141,6 +141,27 @@ impl<'a> Matrix<'a> {
             ));
         }
         text
+    }
+
+    /// For other programs, and for what the suite knows of peers: a line for each requirement.
+    pub fn tsv(&self) -> String {
+        let titles: Vec<String> = self.columns.iter().map(|results| line(&title(results))).collect();
+        let mut text = format!("id\t{}\n", titles.join("\t"));
+        for id in &self.ids {
+            let cells: Vec<&str> =
+                self.cells(id).iter().map(|cell| cell.map_or("", |row| row.verdict.as_str())).collect();
+            text.push_str(&format!("{}\t{}\n", line(id), cells.join("\t")));
+        }
+        text
+    }
+
+    /// The same table without the requirements on which all columns that have them say [`Verdict::Pass`].
+    #[must_use]
+    pub fn differing(mut self) -> Matrix<'a> {
+        let ids = std::mem::take(&mut self.ids);
+        let differs = |id: &&str| self.cells(id).iter().flatten().any(|row| row.verdict != Verdict::Pass);
+        self.ids = ids.into_iter().filter(differs).collect();
+        self
     }
 
     /// For people: what can be used where.

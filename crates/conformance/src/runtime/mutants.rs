@@ -153,15 +153,6 @@ pub fn mutants() -> Vec<Mutant> {
     families.into_iter().flatten().collect()
 }
 
-/// The names of the mutants that have to break the row `id`.
-pub fn provers(id: &str) -> Vec<String> {
-    mutants()
-        .into_iter()
-        .filter(|mutant| mutant.rows.iter().any(|row| row == id))
-        .map(|mutant| mutant.name)
-        .collect()
-}
-
 /// Stands before `runtime` as the mutant `name`, for one call; the exit code.
 ///
 /// # Errors

@@ -69,6 +69,8 @@ pub enum MatrixFormat {
     Markdown,
     /// For programs.
     Json,
+    /// A line of verdicts for each requirement.
+    Tsv,
 }
 
 /// `conformance matrix`.
@@ -80,6 +82,9 @@ pub struct Matrix {
     /// The form: html, or what the general --format says.
     #[arg(long, value_enum, value_name = "FORM")]
     pub to: Option<MatrixFormat>,
+    /// Only requirements on which not all have PASS.
+    #[arg(long)]
+    pub differing: bool,
     /// Write to this file; the default is standard output.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,

@@ -59,11 +59,13 @@ pub(super) fn diff(general: crate::args::Format, verb: &Diff) -> Result<ExitCode
 pub(super) fn matrix(general: crate::args::Format, verb: &Matrix) -> Result<ExitCode> {
     let registry = Registry::load()?;
     let columns = verb.results.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
-    let table = matrix::Matrix::new(&columns, &registry)?;
+    let whole = matrix::Matrix::new(&columns, &registry)?;
+    let table = if verb.differing { whole.differing() } else { whole };
     let text = match verb.to.unwrap_or(either(general, MatrixFormat::Html, MatrixFormat::Json)) {
         MatrixFormat::Html => table.html(),
         MatrixFormat::Markdown => table.markdown(),
         MatrixFormat::Json => table.json(),
+        MatrixFormat::Tsv => table.tsv(),
     };
     write(verb.output.as_deref(), &text)
 }
