@@ -48,7 +48,10 @@ pub(super) fn explain(format: Format, verb: &Explain) -> Result<ExitCode> {
     let Some(covered) = coverage(&registry).into_iter().find(|covered| covered.row.id == verb.id) else {
         bail!("there is no requirement {:?}", verb.id);
     };
-    either(format, print(&explained(&covered)), print_json(&as_json(&covered)))
+    match format {
+        Format::Table => print(&explained(&covered)),
+        Format::Json => print_json(&as_json(&covered)),
+    }
 }
 
 fn explained(covered: &Covered<'_>) -> String {
