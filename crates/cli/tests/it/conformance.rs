@@ -190,7 +190,7 @@ fn what_is_known_of_rows_is_for_programs_too() {
     let desk = Desk::new();
     let (said, code) = desk.run(&["explain", "RUN-STATE-10", "--format", "json"]);
     let row: serde_json::Value = serde_json::from_str(&said).unwrap();
-    assert_eq!((code, &row["id"], &row["level"]), (0, &"RUN-STATE-10".into(), &"MUST".into()));
+    assert_eq!((code, &row["id"], &row["level"]), (0, &"RUN-STATE-10".into(), &"REQUIRED".into()));
     assert!(row["mutants"].as_array().unwrap().contains(&"state-without-pid".into()), "{said}");
     let (said, code) = desk.run(&["list", "RUN-STATE-", "--format", "json"]);
     let rows: serde_json::Value = serde_json::from_str(&said).unwrap();
