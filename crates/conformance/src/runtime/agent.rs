@@ -102,6 +102,18 @@ enum Source {
     Listener,
     Connection(usize),
     Descriptor(usize, usize),
+    /// Nobody is left whose calls could wait at it.
+    Ended(usize, usize),
+}
+
+impl Source {
+    /// What `events` say of it. Before Linux 6.11, who asks a descriptor of the ended for a call waits for ever.
+    fn with(self, events: PollFlags) -> Source {
+        match self {
+            Source::Descriptor(at, number) if !events.contains(PollFlags::IN) => Source::Ended(at, number),
+            other => other,
+        }
+    }
 }
 
 fn serve(listener: &OwnedFd, stopped: &OwnedFd, answer: i64) -> Vec<Value> {
@@ -128,6 +140,11 @@ fn serve(listener: &OwnedFd, stopped: &OwnedFd, answer: i64) -> Vec<Value> {
                 Source::Descriptor(at, number) => {
                     if let Some(connection) = connections.get_mut(at) {
                         connection.answer(number, answer);
+                    }
+                }
+                Source::Ended(at, number) => {
+                    if let Some(connection) = connections.get_mut(at) {
+                        connection.end(number);
                     }
                 }
             }
@@ -165,7 +182,7 @@ fn ready(listener: &OwnedFd, stopped: &OwnedFd, connections: &[Connection]) -> V
         Err(_) => vec![Source::Stop],
         Ok(_) => {
             let happened = sources.iter().zip(&watched).filter(|(_, watched)| !watched.revents().is_empty());
-            happened.map(|((source, _), _)| *source).collect()
+            happened.map(|((source, _), watched)| source.with(watched.revents())).collect()
         }
     }
 }
@@ -210,6 +227,12 @@ impl Connection {
             Err(Errno::INTR) => {}
             // Nobody is left whose calls could wait, or it is no such descriptor.
             Err(_) => received.live = false,
+        }
+    }
+
+    fn end(&mut self, number: usize) {
+        if let Some(received) = self.descriptors.get_mut(number) {
+            received.live = false;
         }
     }
 
