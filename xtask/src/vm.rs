@@ -53,6 +53,23 @@ pub(crate) struct Options {
     command: Vec<String>,
 }
 
+impl Options {
+    /// What every change has to pass: a machine that does not end is ended while there is time for the rest.
+    pub(crate) fn smoke() -> Options {
+        Options {
+            verb: None,
+            smoke: true,
+            rebuild: false,
+            uml: false,
+            qemu: false,
+            keep: None,
+            limit: 900,
+            user: false,
+            command: Vec::new(),
+        }
+    }
+}
+
 #[derive(clap::Subcommand)]
 enum Verb {
     /// Pass the workspace's tests of containers, cgroups and images inside.
