@@ -53,10 +53,11 @@ pub fn script(results: &Results, name: &str) -> Option<String> {
     let props = Props::of(&evidence);
     let at = Place { place, program, holders: props.holders().map(|(_, pid)| pid).collect() };
     let mut text = format!(
-        "#!/bin/sh\n# The case {} with {}.\n# It runs what the evidence says was run: read it first. It needs root where the case did.\n{}\
+        "#!/bin/sh\n# The case {} with {}.\n# It runs what the evidence says was run: read it first. {}\n{}\
          [ -n \"$RUNTIME\" ] || RUNTIME={}\n: \"${{PROBE:?name the file that 'plimsoll conformance probe FILE' writes}}\"\nhere=$(mktemp -d) && chmod 755 \"$here\"\n{SETTLE}{ENDED}{}",
         line(name),
         line(&results.subject.version),
+        caller(results),
         props.own(),
         word(program),
         props.beginning(),
@@ -82,6 +83,16 @@ pub fn script(results: &Results, name: &str) -> Option<String> {
     }
     text.push_str("\necho \"What is left lies in $here\" >&2\n[ -z \"$differs\" ]\n");
     Some(text)
+}
+
+/// Who has to run the script.
+fn caller(results: &Results) -> &'static str {
+    match results.environment.get("user").map(String::as_str) {
+        Some("rootless") => {
+            "Run it as the ordinary user whose id, and the ids lent to whom, its configurations map."
+        }
+        _ => "It needs root where the case did.",
+    }
 }
 
 /// What the case had that the script has elsewhere: its folder in that of the run, where the probe lay too,
