@@ -4,9 +4,11 @@
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
 
 use plimsoll_sys::inspect;
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, inotify};
 use rustix::io::Errno;
 use serde_json::{Value, json};
 
@@ -40,6 +42,7 @@ fn attempt(verb: &str, operands: &[&str]) -> Value {
         ("read", [path]) => outcome(read(path), |text| json!(text)),
         ("write", [path, text]) => outcome(write(path, text), |()| Value::Null),
         ("list", [path]) => outcome(list(path), |names| json!(names)),
+        ("await", [path, most]) => outcome(wait_for(path, most), |there| json!(there)),
         ("touch", [path]) => outcome(open(path, "wc"), |_| Value::Null),
         ("mkdir", [path]) => outcome(rustix::fs::mkdir(*path, Mode::from_raw_mode(0o755)), |()| Value::Null),
         ("rmdir", [path]) => outcome(rustix::fs::rmdir(*path), |()| Value::Null),
@@ -128,6 +131,26 @@ fn read(path: &str) -> Result<String, Errno> {
 fn write(path: &str, text: &str) -> Result<(), Errno> {
     let file = open(path, "w")?;
     rustix::io::write(&file, text.as_bytes()).map(drop)
+}
+
+/// Waits until there is a file at `path`, `most` milliseconds long; whether there is one.
+fn wait_for(path: &str, most: &str) -> Result<bool, Errno> {
+    let path = std::path::Path::new(path);
+    let end = Instant::now() + Duration::from_millis(most.parse().unwrap_or_default());
+    let watch = inotify::init(inotify::CreateFlags::CLOEXEC)?;
+    let folder = path.parent().unwrap_or(path);
+    inotify::add_watch(&watch, folder, inotify::WatchFlags::CREATE)?;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if path.exists() || left.is_zero() {
+            return Ok(path.exists());
+        }
+        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        if poll(&mut [PollFd::new(&watch, PollFlags::IN)], Some(&left))? > 0 {
+            // Only that something was made matters.
+            rustix::io::read(&watch, &mut [0u8; 4096])?;
+        }
+    }
 }
 
 fn list(path: &str) -> Result<Vec<String>, Errno> {

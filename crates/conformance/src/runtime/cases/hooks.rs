@@ -137,15 +137,23 @@ fn journey() -> Case<Stage> {
         let witness = Witness::new(stage)?;
         let mut config = stage.config(&[&format!("read:{INSIDE_LOG}"), "wait"]);
         config["annotations"] = json!({"com.example.hooked": "yes"});
+        let mut container = stage.bundle(&config)?;
+        let signal = format!("touch:{}", container.rootfs().join("poststart").display());
         let two = |kind: &Kind| {
+            let second = match kind.name {
+                // Whoever runs these too early is to be seen, and not only if the program is slow.
+                "startContainer" => vec!["await:/poststart:400"],
+                "poststart" => vec![signal.as_str()],
+                _ => Vec::new(),
+            };
             json!([
                 witness.hook(kind, &format!("{}-1", kind.name), &[]),
-                witness.hook(kind, &format!("{}-2", kind.name), &[])
+                witness.hook(kind, &format!("{}-2", kind.name), &second)
             ])
         };
         config["hooks"] =
             KINDS.iter().map(|kind| (kind.name.to_owned(), two(kind))).collect::<Map<_, _>>().into();
-        let mut container = stage.bundle(&config)?;
+        stage.write_config(&container, config.to_string().as_bytes())?;
         let inside = container.rootfs().join("hooks.log").to_string_lossy().into_owned();
         let names =
             |log: &str| lines(log).iter().filter_map(|line| line.get("hook").cloned()).collect::<Vec<_>>();
