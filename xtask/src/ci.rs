@@ -6,7 +6,7 @@ use std::process::Stdio;
 use anyhow::{Context as _, Result, bail};
 
 use crate::shell::{cargo, must};
-use crate::{bench, compile, tidy, vm};
+use crate::{bench, compile, fuzz, tidy, vm};
 
 /// Format, lints, tidy, docs, tests, and the short form of what takes longer.
 pub(crate) fn run() -> Result<()> {
@@ -16,7 +16,8 @@ pub(crate) fn run() -> Result<()> {
     must(cargo().args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     test()?;
     bench::run(&bench::Options::smoke())?;
-    vm::run(&vm::Options::smoke())
+    vm::run(&vm::Options::smoke())?;
+    fuzz::smoke()
 }
 
 /// Every test; then the release binaries, and the demonstration that they work.

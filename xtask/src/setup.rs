@@ -1,10 +1,11 @@
 //! What a fresh Debian machine lacks: the programs that tests compare with and take their images from,
-//! and the emulators of `vm`.
+//! the emulators of `vm`, and, where there is a nightly compiler, cargo-fuzz.
 
 use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::fuzz;
 use crate::shell::{find_program, must};
 
 /// Packages of Debian 12.
@@ -42,5 +43,6 @@ pub(crate) fn run() -> Result<()> {
     }
     must(Command::new("apt-get").args(["update", "-qq"]))?;
     let install = ["install", "-y", "-qq", "--no-install-recommends"];
-    must(Command::new("apt-get").args(install).args(PACKAGES).env("DEBIAN_FRONTEND", "noninteractive"))
+    must(Command::new("apt-get").args(install).args(PACKAGES).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    fuzz::setup()
 }

@@ -183,8 +183,20 @@ fn dependencies(page: &str, outside: &BTreeSet<String>) -> Vec<String> {
 
 /// The README's commands are there.
 fn readme(text: &str) -> Vec<String> {
-    const VERBS: [&str; 11] =
-        ["demo", "build", "test", "tidy", "ci", "setup", "install", "engines", "bench", "vm", "old-suite"];
+    const VERBS: [&str; 12] = [
+        "demo",
+        "build",
+        "test",
+        "tidy",
+        "ci",
+        "setup",
+        "install",
+        "engines",
+        "fuzz",
+        "bench",
+        "vm",
+        "old-suite",
+    ];
     let mut faults = Vec::new();
     for (_, rest) in text.match_indices("cargo xtask ").map(|(at, found)| text.split_at(at + found.len())) {
         let verb: String = rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{bench, ci, compile, demo, engines, install, old_suite, setup, tidy, vm};
+use crate::{bench, ci, compile, demo, engines, fuzz, install, old_suite, setup, tidy, vm};
 
 /// The command line.
 #[derive(Parser)]
@@ -33,6 +33,8 @@ enum Verb {
     Engines(engines::Options),
     /// Measure beside peers.
     Bench(bench::Options),
+    /// Feed every parser what it does not expect.
+    Fuzz(fuzz::Options),
     /// Run runtime-tools' validation programs over the mutants of a runtime.
     OldSuite(old_suite::Options),
     /// Boot a Debian with systemd and cgroup v2, and run tests, the judge or a command inside.
@@ -51,6 +53,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         Verb::Install(options) => install::run(&options),
         Verb::Engines(options) => engines::run(&options),
         Verb::Bench(options) => bench::run(&options),
+        Verb::Fuzz(options) => fuzz::run(&options),
         Verb::OldSuite(options) => old_suite::run(&options),
         Verb::Vm(options) => vm::run(&options),
     }
