@@ -137,7 +137,11 @@ fn fork_again(init: &mut Init<'_>) -> Outcome {
         return Ok(());
     }
     match process::fork_from_child(init.single_threaded, CloneFlags::PARENT)? {
-        None => Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?),
+        None => {
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+            // What this process says must not come before the word of which process it is.
+            Ok(protocol::wait_go(init.socket)?)
+        }
         Some(pid) => {
             protocol::send(init.socket, Message::Forked(pid))?;
             process::exit(0)

@@ -326,6 +326,7 @@ fn converse(
             Some((Message::Forked(pid), _)) => {
                 child.succeeded_by(pid)?;
                 note(container, pid)?;
+                go(socket)?;
             }
             Some((Message::Mounted, _)) => {
                 let state = container.state(Status::Creating);

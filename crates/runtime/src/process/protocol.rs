@@ -15,7 +15,8 @@ use rustix::net::{
 /// What one side tells the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Message {
-    /// Parent: go on. Mappings are written, cgroups joined, hooks run, or the start is due.
+    /// Parent: go on. Mappings are written, cgroups joined, the process of the second fork is known, hooks have
+    /// run, or the start is due.
     Go,
     /// Child: a second fork was needed; this is the pid of the process that goes on.
     Forked(i32),

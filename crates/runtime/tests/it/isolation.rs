@@ -258,3 +258,25 @@ fn the_runtimes_own_file_cannot_be_written_from_inside() {
     let own = rustix::fs::statvfs(runtime()).unwrap();
     assert!(!own.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY), "the test shows nothing here");
 }
+
+/// A time namespace takes only children in, so a second process goes on: it must be known before it says anything.
+#[test]
+fn the_process_that_goes_on_is_the_one_that_is_recorded() {
+    if !have(&[Need::Namespace("time"), Need::Program("strace")]) {
+        return;
+    }
+    let Some(mut sandbox) = Sandbox::new("goeson", "true") else { return };
+    let namespaces = sandbox.bundle.config["linux"]["namespaces"].as_array_mut().unwrap();
+    namespaces.push(json!({"type": "time"}));
+    let create = sandbox.bundle.command(runtime(), &["create", &sandbox.id]);
+    // Whoever forks is kept from going on for so long that the new process is ready first.
+    let mut slow = std::process::Command::new("strace");
+    slow.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=clone3"]);
+    slow.args(["-e", "inject=clone3:delay_exit=300000"]);
+    slow.arg(create.get_program()).args(create.get_args()).current_dir(sandbox.bundle.path());
+    let made = plimsoll_test_support::output(&mut slow);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let state: serde_json::Value = serde_json::from_str(&sandbox.must(&["state", "ID"])).unwrap();
+    assert_eq!(state["status"], "created");
+    assert_ne!(inode(&format!("/proc/{}/ns/pid", state["pid"])), inode("/proc/self/ns/pid"));
+}
