@@ -15,6 +15,7 @@ use crate::case::Case;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::evidence::Evidence;
 use crate::requirement::{Area, Registry, Requirement};
+use crate::runtime::Claims;
 use crate::verdict::{Judgement, Reason, Verdict};
 
 wire_enum! {
@@ -284,6 +285,7 @@ pub fn judge_all<S>(
     records: &[CaseRecord],
 ) -> Vec<RowRecord> {
     let mut said: BTreeMap<&str, Vec<JudgementRecord>> = BTreeMap::new();
+    let claims = Claims::of(records);
     let by_name: BTreeMap<&str, &Case<S>> = suite.iter().map(|case| (case.name.as_str(), case)).collect();
     for record in records {
         let Some(case) = by_name.get(record.name.as_str()) else { continue };
@@ -291,7 +293,10 @@ pub fn judge_all<S>(
         for rule in &case.rules {
             let judgement = match &record.obstacle {
                 Some(obstacle) => JudgementRecord { case: case.name.clone(), ..obstacle.clone() },
-                None => JudgementRecord::new(&case.name, (rule.judge)(&evidence)),
+                None => {
+                    let judgement = claims.check(&case.name, (rule.judge)(&evidence));
+                    JudgementRecord::new(&case.name, judgement)
+                }
             };
             said.entry(rule.requirement).or_default().push(judgement);
         }

@@ -8,6 +8,7 @@ mod agent;
 mod bundle_record;
 mod caller;
 mod cases;
+mod claims;
 mod holder;
 mod host;
 pub mod mutants;
@@ -22,6 +23,7 @@ mod worker;
 
 pub(crate) use agent::{Agent, bound};
 pub use cases::suite;
+pub(crate) use claims::Claims;
 pub(crate) use holder::{Holder, KINDS};
 pub use ran::Ran;
 pub(crate) use ran::{Streams, execute, execute_with};

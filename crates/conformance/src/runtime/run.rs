@@ -349,7 +349,7 @@ impl Pool<'_> {
         Ok(Job {
             task: at,
             name: name.to_owned(),
-            mark: format!("{}-{index}", settings.mark),
+            mark: settings.mark_of(&index.to_string()),
             child,
             pidfd,
             output,

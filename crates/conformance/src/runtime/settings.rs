@@ -40,6 +40,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What sets the names of case `index` apart. No mark is the beginning of another, for what bears one is removed
+    /// when its case is over.
+    pub(super) fn mark_of(&self, index: &str) -> String {
+        format!("{}-{index:0>5}", self.mark)
+    }
+
     /// For a worker's standard input.
     pub fn to_json(&self) -> Value {
         json!({
@@ -84,5 +90,26 @@ impl Settings {
             only_cgroup2: is("onlyCgroup2"),
             patience: value.get("patience").and_then(Value::as_u64).unwrap_or(10_000),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_mark_is_the_beginning_of_another() {
+        let settings = Settings {
+            subject: Subject { program: PathBuf::new(), wrapper: Vec::new(), dialect: Dialect::runc("x") },
+            version: "1.3.0".to_owned(),
+            probe: PathBuf::new(),
+            place: PathBuf::new(),
+            mark: "judge".to_owned(),
+            cgroup_driver: CgroupDriver::default(),
+            only_cgroup2: false,
+            patience: 1,
+        };
+        assert_eq!(settings.mark_of("2"), "judge-00002");
+        assert!(!settings.mark_of("25").starts_with(&settings.mark_of("2")));
     }
 }

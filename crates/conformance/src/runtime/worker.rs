@@ -43,7 +43,7 @@ pub fn work(name: &str, index: &str) -> Result<()> {
     let other_cgroups = own_mounts(&settings)?;
     let place = settings.place.join(index);
     std::fs::create_dir(&place).context(|| format!("make {}", place.display()))?;
-    let mark = format!("{}-{index}", settings.mark);
+    let mark = settings.mark_of(index);
     let start = Instant::now();
     let before = Host::look(&mark, &[]);
     let mut stage = Stage::new(settings, place.clone(), mark.clone());

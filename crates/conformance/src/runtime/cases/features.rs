@@ -30,7 +30,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
 }
 
 /// The document; the rows bind nobody who has none.
-fn features(stage: &mut Stage) -> Result<Value, Obstacle> {
+pub(super) fn features(stage: &mut Stage) -> Result<Value, Obstacle> {
     let none =
         |why: &str| Obstacle::NotApplicable(format!("the runtime offers no features structure: {why}"));
     let place = stage.place.clone();

@@ -23,7 +23,7 @@ use crate::runtime::caller::Caller;
 use crate::runtime::holder::Holder;
 use crate::verdict::{Judgement, Reason};
 
-use super::edit::{bind, drop_namespace, remove, set, set_namespace};
+use super::edit::{bind, drop_namespace, remove, set_namespace};
 
 pub(super) fn cases() -> Vec<Case<Stage>> {
     let mut cases: Vec<_> = KINDS.iter().map(supported).collect();
@@ -327,7 +327,7 @@ fn inherited(kind: &'static str) -> Case<Stage> {
         }
         if kind == "pid" && stage.caller != Caller::Root {
             // Only who owns the namespace may mount its processes.
-            set(&mut config, "/mounts/0", bind(Path::new("/proc"), "/proc", &["rbind"]));
+            config["mounts"][0] = bind(Path::new("/proc"), "/proc", &["rbind"]);
         }
         stage.observe("life", &config)
     })
