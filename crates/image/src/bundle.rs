@@ -12,6 +12,8 @@
 
 mod added;
 mod annotations;
+mod anonymous;
+mod place;
 mod user;
 mod volume;
 
@@ -27,6 +29,7 @@ use plimsoll_spec::runtime::{
 use crate::{Error, Kind, Result};
 
 pub use added::{Added, added};
+pub use anonymous::{AnonymousVolumes, anonymous_volumes};
 pub use volume::Volume;
 
 /// Microseconds over which a share of the processors is measured out.
@@ -110,11 +113,12 @@ pub struct Joined {
 }
 
 /// The runtime configuration of a container of `image` whose root file system is `rootfs`, to be written
-/// to a bundle that has it as the directory `rootfs`.
+/// to a bundle that has it as the directory `rootfs`, and its [`anonymous_volumes`].
 ///
 /// # Errors
 /// [`Kind::NotFound`] for a user, group or source of a mount that does not exist, [`Kind::Invalid`] for a
-/// malformed user, variable or capability, and where the result would have nothing to execute.
+/// malformed user, variable or capability, and where the result would have nothing to execute; those of
+/// [`anonymous_volumes`].
 pub fn config(image: &ImageConfig, rootfs: BorrowedFd<'_>, overrides: &Overrides) -> Result<Config> {
     let absent = ExecutionConfig::default();
     let execution = image.config.as_ref().unwrap_or(&absent);
@@ -127,7 +131,7 @@ pub fn config(image: &ImageConfig, rootfs: BorrowedFd<'_>, overrides: &Overrides
     config.annotations = annotations::of(image, execution);
     config.annotations.extend(overrides.annotations.iter().cloned());
     config.process = Some(process(execution, rootfs, overrides)?);
-    mounts(&mut config.mounts, execution, overrides)?;
+    mounts(&mut config.mounts, &anonymous_volumes(image, rootfs, overrides)?, overrides)?;
     linux(config.linux.get_or_insert_default(), overrides);
     Ok(config)
 }
@@ -304,44 +308,31 @@ impl Named {
     }
 }
 
-fn mounts(mounts: &mut Vec<Mount>, execution: &ExecutionConfig, overrides: &Overrides) -> Result<()> {
+fn mounts(mounts: &mut Vec<Mount>, anonymous: &AnonymousVolumes, overrides: &Overrides) -> Result<()> {
     for mount in mounts.iter_mut().filter(|mount| mount.destination == "/proc") {
         mount.options = ["nosuid", "noexec", "nodev"].map(str::to_owned).to_vec();
     }
-    if overrides.network == Network::Host {
-        // A container on the host's network looks names up as the host does.
-        for file in ["/etc/resolv.conf", "/etc/hosts"] {
-            if Path::new(file).is_file() {
-                mounts.push(Volume::read_only(file).mount());
-            }
-        }
-    }
+    let mut added: Vec<Mount> = host_files(overrides).map(|file| Volume::read_only(file).mount()).collect();
     for volume in &overrides.volumes {
         volume.check()?;
         // What the user mounts stands in place of what is there by default.
-        mounts.retain(|mount| mount.destination != volume.destination);
-        mounts.push(volume.mount());
+        let elsewhere = |mount: &Mount| mount.destination != volume.destination;
+        mounts.retain(elsewhere);
+        added.retain(elsewhere);
+        added.push(volume.mount());
     }
-    if overrides.read_only {
-        // Elsewhere the container's own tree takes the data, and goes with it.
-        for destination in execution.volumes.keys() {
-            if destination.starts_with('/') && !mounts.iter().any(|mount| mount.destination == *destination) {
-                mounts.push(scratch(destination));
-            }
-        }
-    }
+    added.extend(anonymous.mounts());
+    // What lies above comes first, because it would cover what lies below.
+    added.sort_by_key(|mount| volume::components(&mount.destination).count());
+    mounts.append(&mut added);
     Ok(())
 }
 
-/// An empty place in memory that starts with what the image has there.
-fn scratch(destination: &str) -> Mount {
-    Mount {
-        destination: destination.to_owned(),
-        kind: Some("tmpfs".into()),
-        source: Some("tmpfs".into()),
-        options: ["rw", "nosuid", "nodev", "tmpcopyup"].map(str::to_owned).to_vec(),
-        ..Mount::default()
-    }
+/// Files by which a container on the host's network looks names up as the host does.
+fn host_files(overrides: &Overrides) -> impl Iterator<Item = &'static str> {
+    let files = ["/etc/resolv.conf", "/etc/hosts"].into_iter();
+    let wanted = overrides.network == Network::Host;
+    files.filter(move |file| wanted && Path::new(file).is_file())
 }
 
 fn linux(linux: &mut Linux, overrides: &Overrides) {

@@ -26,13 +26,16 @@
 //! // From here on the process stands in the mount namespace that the container is started from.
 //! snapshot.mount()?;
 //! let rootfs = snapshot.open_rootfs()?;
-//! let config = bundle::config(&imported.image.config, rootfs.as_fd(), &Overrides::default())?;
+//! let (image, overrides) = (&imported.image.config, Overrides::default());
+//! let config = bundle::config(image, rootfs.as_fd(), &overrides)?;
+//! bundle::anonymous_volumes(image, rootfs.as_fd(), &overrides)?.write(snapshot.folder(), &options)?;
 //! # Ok(())
 //! # }
 //! ```
 
 mod beside;
 pub mod bundle;
+mod copy;
 mod error;
 pub mod image;
 pub mod layer;

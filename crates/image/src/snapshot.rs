@@ -3,6 +3,7 @@
 //! ```text
 //! layers/ALGORITHM/ENCODED  one layer as overlayfs wants it, by the chain id of it and those below
 //! containers/ID/            a container's bundle: `rootfs`, and for overlayfs `upper` and `work`
+//! containers/ID/volumes     directories of its image's volumes, if it has any
 //! containers/ID/snapshot.json  the layers it stands on
 //! staging/RANDOM            a tree in the making
 //! ```
@@ -19,7 +20,7 @@ mod unpack;
 
 use std::collections::HashSet;
 use std::ffi::CStr;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use plimsoll_digest::Digest;
@@ -230,6 +231,11 @@ impl Snapshot<'_> {
     /// The directory of the container's bundle. Its `config.json` is the caller's to write.
     pub fn bundle(&self) -> PathBuf {
         self.store.path().join(CONTAINERS).join(&self.id)
+    }
+
+    /// The open directory of the container's bundle.
+    pub fn folder(&self) -> BorrowedFd<'_> {
+        self.folder.as_fd()
     }
 
     /// The root of the tree, within the bundle.

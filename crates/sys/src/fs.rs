@@ -12,7 +12,7 @@ mod name;
 mod remove;
 mod root;
 
-pub use attributes::{clear_name_xattrs, clear_xattrs, copy_xattrs, hands_down_acl};
+pub use attributes::{clear_name_xattrs, clear_xattrs, copy_name_xattrs, copy_xattrs, hands_down_acl};
 pub use name::{
     Timestamp, create_directory, create_file, hard_link, make_node, set_mode, set_name_mode, set_name_owner,
     set_name_times, set_name_xattr, set_owner, set_times, set_xattr, status, symlink, xattr,

@@ -187,6 +187,7 @@ fn make_bundle(context: &Context, verb: &Bundle, overrides: &Overrides) -> Resul
     let root = rustix::fs::open(&rootfs, flags, Mode::empty()).context("open the root file system")?;
     let config = run::configure(&image, &verb.options, overrides, root.as_fd())?;
     run::write_config(&beside.path(), &config)?;
+    run::write_volumes(&image, overrides, root.as_fd(), beside.directory().as_fd())?;
     beside.show_new()?;
     made(&verb.image, &image, &verb.directory)
 }

@@ -2,7 +2,7 @@
 //!
 //! The tree is mounted in a mount namespace of this process, so that the mount goes with it however it ends.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 use std::process::{Child, Command as Process, ExitCode, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -87,6 +87,7 @@ fn fill(verb: &Run, image: &Image, overrides: &Overrides, snapshot: &Snapshot<'_
     let config = configure(image, &verb.options, overrides, rootfs.as_fd())?;
     let bundle = snapshot.bundle();
     write_config(&bundle, &config)?;
+    write_volumes(image, overrides, rootfs.as_fd(), snapshot.folder())?;
     let process = config.process.unwrap_or_default();
     let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let container = Container {
@@ -116,7 +117,7 @@ pub(super) fn configure(
     image: &Image,
     options: &ContainerOptions,
     overrides: &Overrides,
-    rootfs: std::os::fd::BorrowedFd<'_>,
+    rootfs: BorrowedFd<'_>,
 ) -> Result<Config> {
     let mut config =
         plimsoll_image::bundle::config(&image.config, rootfs, overrides).context("make the bundle")?;
@@ -124,6 +125,20 @@ pub(super) fn configure(
     let capabilities: Vec<&str> = sets.bounding.iter().map(String::as_str).collect();
     config.linux.get_or_insert_default().seccomp = options::seccomp(options, &capabilities)?;
     Ok(config)
+}
+
+/// Makes the directories of `bundle` that [`configure`] has as volumes of the image.
+pub(super) fn write_volumes(
+    image: &Image,
+    overrides: &Overrides,
+    rootfs: BorrowedFd<'_>,
+    bundle: BorrowedFd<'_>,
+) -> Result<()> {
+    let volumes = plimsoll_image::bundle::anonymous_volumes(&image.config, rootfs, overrides)?;
+    until_asked_to_end(|go_on| {
+        let options = Options { limits: Limits::DEFAULT, progress: &|_| go_on() };
+        volumes.write(bundle, &options).context("make the bundle")
+    })
 }
 
 pub(super) fn write_config(bundle: &Path, config: &Config) -> Result<()> {
@@ -143,8 +158,7 @@ fn prepare<'a>(context: &'a Context, name: &str, image: &Image) -> Result<Snapsh
     })
 }
 
-/// Does `work` with a bar over the layers of `image` that are read meanwhile. A signal that asks this process to
-/// end is obeyed by ending the work, which then leaves nothing.
+/// Does `work` with a bar over the layers of `image` that are read meanwhile, [`until_asked_to_end`].
 pub(super) fn with_progress<T>(
     context: &Context,
     image: &Image,
@@ -154,21 +168,31 @@ pub(super) fn with_progress<T>(
     let size = image.layers.iter().map(|layer| layer.descriptor.size).sum();
     // Only once something is read: layers that are there already take no time.
     let started = std::sync::OnceLock::new();
-    let signals = signal::block_and_watch_requests_to_end().context("watch signals")?;
-    let done = work(&Options {
-        limits: Limits::DEFAULT,
-        progress: &|count| {
-            started.get_or_init(|| bar(format, "unpack", size)).inc(count);
-            match signal::next(&signals)? {
-                None => Ok(()),
-                Some(number) => Err(std::io::Error::other(format!("ended by signal {number}"))),
-            }
-        },
+    let done = until_asked_to_end(|go_on| {
+        work(&Options {
+            limits: Limits::DEFAULT,
+            progress: &|count| {
+                started.get_or_init(|| bar(format, "unpack", size)).inc(count);
+                go_on()
+            },
+        })
     });
     if let Some(bar) = started.get() {
         bar.finish_and_clear();
     }
     done
+}
+
+/// Does `work`, which asks now and then whether it may go on. A signal that asks this process to end is obeyed by
+/// ending the work, which then leaves nothing.
+fn until_asked_to_end<T>(
+    work: impl FnOnce(&(dyn Fn() -> std::io::Result<()> + Sync)) -> Result<T>,
+) -> Result<T> {
+    let signals = signal::block_and_watch_requests_to_end().context("watch signals")?;
+    work(&|| match signal::next(&signals)? {
+        None => Ok(()),
+        Some(number) => Err(std::io::Error::other(format!("ended by signal {number}"))),
+    })
 }
 
 /// Gives this process a mount namespace that the host's mounts reach and whose mounts do not reach the host.

@@ -9,6 +9,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use plimsoll_test_support::{Host, Need, Tree, have};
 
+use crate::volumes::import as import_with_volumes;
 use crate::{Sandbox, busybox_layout, shell};
 
 /// So many runs of a verb are killed, spread evenly over its system calls.
@@ -145,13 +146,19 @@ fn a_bundle_that_is_killed_is_whole_or_absent() {
     let Some(sandbox) = ready() else { return };
     let place = sandbox.path().join("place");
     let target = place.join("target");
-    let args = ["bundle", "busybox", target.to_str().unwrap(), "true"];
+    import_with_volumes(&sandbox);
+    let args = ["bundle", "with", target.to_str().unwrap(), "true"];
     std::fs::create_dir(&place).unwrap();
     sandbox.must(&args);
     let whole = Tree::list(&target.join("rootfs"));
+    let volumes = Tree::list(&target.join("volumes"));
+    assert!(volumes.paths().len() > 10);
+    let same = |fact: &plimsoll_test_support::Difference| fact.fact != "mtime";
     let config = std::fs::read(target.join("config.json")).unwrap();
     let check = |at: &str| {
         assert_eq!(Tree::list(&target.join("rootfs")).differences(&whole), [], "{at}");
+        let differences = Tree::list(&target.join("volumes")).differences(&volumes);
+        assert!(!differences.iter().any(same), "{at}: {differences:?}");
         assert_eq!(std::fs::read(target.join("config.json")).unwrap(), config, "{at}");
         std::fs::remove_dir_all(&target).unwrap();
     };
@@ -173,8 +180,9 @@ fn a_bundle_that_is_killed_is_whole_or_absent() {
 #[test]
 fn a_run_that_is_killed_is_removed_by_the_next_call() {
     let Some(sandbox) = ready() else { return };
+    import_with_volumes(&sandbox);
     let name = format!("plimsoll-kill-{}", std::process::id());
-    let args = ["run", "--rm", "--name", &name, "busybox", "true"];
+    let args = ["run", "--rm", "--name", &name, "with", "true"];
     let before = Host::look(sandbox.path(), &name);
     let next: [&[&str]; 3] = [&["ps", "-aq"], &["run", "--rm", "busybox", "true"], &["rm", "absent"]];
     let turn = std::cell::Cell::new(0);

@@ -14,6 +14,7 @@ mod rootless;
 mod run;
 mod trees;
 mod validate;
+mod volumes;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -12,6 +12,7 @@ use std::process::{Child, Command, Output, Stdio};
 use plimsoll_test_support::{Host, Need, have, skipped};
 use tempfile::TempDir;
 
+use crate::volumes::layout_with_volumes;
 use crate::{busybox_layout, shell};
 
 /// The user and his group; nobody in particular.
@@ -312,6 +313,43 @@ fn trees_and_bundles_have_owners_too() {
     let said = user.ends(&["bundle", "busybox", "bundle"], 125).1;
     assert_eq!(said, ["plimsoll: make the bundle bundle: File exists; it must not exist yet"]);
     shell(user.path(), "rm -r home/tree home/bundle");
+}
+
+#[test]
+fn volumes_have_owners_too() {
+    let Some(user) = User::new() else { return };
+    let source = layout_with_volumes(user.path());
+    user.must(&["import", &source, "with"]);
+    let script = "cat /data/kept; stat -c '%u:%g %a' /data/ /data/kept /data/closed/inner/secret /new/place; \
+        echo x > /data/mine && touch /new/place/mine; touch /srv/mine 2>/dev/null || echo refused";
+    let ranges = "first\n999:998 1731\n1000:1000 644\n1000:1000 0\n0:0 755\nrefused\n";
+    let own = user.path().join("bin/plimsoll-runtime").display().to_string();
+    // In the namespaces of the tree, and in the runtime's own.
+    for options in [&["run"][..], &["--runtime", &own, "run"]] {
+        let args = [options, &["--name", "box", "--read-only", "with", "sh", "-c", script]].concat();
+        assert_eq!(user.must(&args), ranges, "{options:?}");
+        let file = user.store().join("snapshots/containers/box/volumes/0/kept");
+        assert_eq!(std::fs::metadata(file).unwrap().uid(), ME);
+        user.must(&["rm", "box"]);
+    }
+    user.must(&["bundle", "with", "bundle", "sh", "-c", script]);
+    let output =
+        user.line(&["plimsoll-runtime", "--root", "state", "run", "-b", "bundle", "of-a-bundle"]).output();
+    let printed = String::from_utf8(output.unwrap().stdout).unwrap();
+    assert_eq!(printed, ranges.replace("refused\n", ""));
+    shell(user.path(), "rm -r home/bundle");
+
+    let lent = std::fs::read_to_string(user.path().join("subuid")).unwrap();
+    user.lend("");
+    let (printed, said) = user.ends(&["run", "--rm", "with", "sh", "-c", script], 0);
+    assert_eq!(printed, "first\n0:0 1731\n0:0 644\n0:0 0\n0:0 755\n");
+    assert_eq!(said.len(), 1, "{said:?}");
+    let script = "stat -c %a bundle/volumes/0/closed bundle/rootfs/srv/data/closed; chmod u+rwx bundle/*/0/closed && \
+        cat bundle/volumes/0/closed/new; stat -c %a bundle/volumes/0/closed/inner/secret";
+    assert_eq!(user.ends(&["bundle", "with", "bundle", "true"], 0).0, "");
+    assert_eq!(shell(&user.path().join("home"), script), "0\n0\nnew\n0\n");
+    shell(user.path(), "rm -r home/bundle");
+    user.lend(&lent);
 }
 
 #[test]

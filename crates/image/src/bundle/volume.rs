@@ -95,3 +95,8 @@ impl Volume {
         }
     }
 }
+
+/// The names on the way to an absolute path.
+pub(super) fn components(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|name| !matches!(*name, "" | "."))
+}

@@ -10,3 +10,4 @@ mod sample;
 mod snapshot;
 mod source;
 mod store;
+mod volumes;

@@ -64,6 +64,12 @@ impl MountPlan {
     pub(crate) fn is_bind(&self) -> bool {
         matches!(self.action, Action::Bind { .. })
     }
+
+    /// Whether its target says that it is /proc or below.
+    pub(crate) fn is_below_proc(&self) -> bool {
+        let rest = self.target.as_bytes().strip_prefix(b"proc");
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    }
 }
 
 /// What [`plan`] finds.
@@ -330,8 +336,7 @@ fn check_target(plan: &MountPlan, kind: &str, pointer: &str) -> Result<()> {
     if target.split('/').any(|part| part == "..") {
         return Err(invalid(&format!("{pointer}/destination"), "holds a parent directory component"));
     }
-    let below_proc = target.strip_prefix("proc").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    let harmless = !below_proc
+    let harmless = !plan.is_below_proc()
         || (target == "proc" && (kind == "proc" || kind == "bind" || kind == "none"))
         || PROC_FILES.contains(&target);
     if harmless {

@@ -99,11 +99,13 @@ fn target(root: BorrowedFd<'_>, mount: &MountPlan, directory: bool) -> Result<Ow
             other => return other,
         }
     }
-    if directory {
-        path::create_directory(root, &mount.target)
+    let place = if directory {
+        path::create_directory(root, &mount.target)?
     } else {
-        path::create_file(root, &mount.target)
-    }
+        path::create_file(root, &mount.target)?
+    };
+    // The plan has looked at the words, but links of the image may lead there as well.
+    if !mount.is_below_proc() && path::is_in_procfs(&place)? { Err(Errno::LOOP) } else { Ok(place) }
 }
 
 fn change(tree: BorrowedFd<'_>, mount: &MountPlan) -> Result<()> {

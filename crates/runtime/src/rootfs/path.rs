@@ -134,6 +134,11 @@ pub(crate) fn is_directory(fd: &impl AsFd) -> Result<bool> {
     Ok(rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode).is_dir())
 }
 
+/// Whether the place behind `fd` is one of procfs.
+pub(crate) fn is_in_procfs(fd: &impl AsFd) -> Result<bool> {
+    Ok(rustix::fs::fstatfs(fd)?.f_type == rustix::fs::PROC_SUPER_MAGIC)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {

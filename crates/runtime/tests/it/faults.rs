@@ -207,6 +207,30 @@ fn proc_must_not_be_a_link() {
 }
 
 #[test]
+fn a_link_does_not_lead_a_mount_to_proc() {
+    let Some(mut sandbox) = Sandbox::new("tolinkproc", "true") else { return };
+    let rootfs = sandbox.bundle.path().join("rootfs");
+    std::os::unix::fs::symlink("/proc", rootfs.join("link")).unwrap();
+    let default = sandbox.bundle.config["mounts"].clone();
+    let rows = [
+        (json!({"destination": "/link", "type": "bind", "source": "rootfs"}), "rootfs", "/link"),
+        (
+            json!({"destination": "/link/stat", "type": "bind", "source": "config.json"}),
+            "config.json",
+            "/link/stat",
+        ),
+        (json!({"destination": "/link/fs", "type": "tmpfs", "source": "x"}), "x", "/link/fs"),
+    ];
+    for (mount, source, destination) in rows {
+        sandbox.bundle.config["mounts"] = default.clone();
+        sandbox.bundle.config["mounts"].as_array_mut().unwrap().push(mount);
+        let said = sandbox.must_fail(&["run", "ID"], 1);
+        let why = "too many levels of symbolic links";
+        assert_eq!(said, format!("{START}mount {source:?} to {destination:?}: {why}"));
+    }
+}
+
+#[test]
 fn the_command_line_is_checked() {
     let Some(sandbox) = Sandbox::new("usage", "true") else { return };
     for (args, want) in [

@@ -42,6 +42,23 @@ pub fn copy_xattrs(from: impl AsFd, to: impl AsFd) -> io::Result<()> {
     )
 }
 
+/// Gives the name `name` in `to` the attributes that it has in `from`: a symbolic link, a device, a FIFO, none
+/// of which can be opened.
+///
+/// # Errors
+/// Those of lgetxattr(2) and lsetxattr(2).
+pub fn copy_name_xattrs(from: impl AsFd, to: impl AsFd, name: &[u8]) -> io::Result<()> {
+    let path = name_path(from, name)?;
+    let path = path.as_c_str();
+    each(
+        |list| fs::llistxattr(path, list),
+        |attribute| match super::name::value(|value| fs::lgetxattr(path, attribute, value))? {
+            Some(value) => super::set_name_xattr(&to, name, attribute, &value),
+            None => Ok(()),
+        },
+    )
+}
+
 /// Takes the attributes off an open file.
 ///
 /// # Errors
@@ -55,11 +72,16 @@ pub fn clear_xattrs(file: impl AsFd) -> io::Result<()> {
 /// # Errors
 /// Those of llistxattr(2) and lremovexattr(2).
 pub fn clear_name_xattrs(parent: impl AsFd, name: &[u8]) -> io::Result<()> {
-    let mut path = format!("/proc/self/fd/{}/", parent.as_fd().as_raw_fd()).into_bytes();
-    path.extend_from_slice(name);
-    let path = CString::new(path)?;
+    let path = name_path(parent, name)?;
     let path = path.as_c_str();
     each(|list| fs::llistxattr(path, list), |name| removed(fs::lremovexattr(path, name)))
+}
+
+/// A path to `name` in an open directory, for calls that take no descriptor of one.
+fn name_path(parent: impl AsFd, name: &[u8]) -> io::Result<CString> {
+    let mut path = format!("/proc/self/fd/{}/", parent.as_fd().as_raw_fd()).into_bytes();
+    path.extend_from_slice(name);
+    Ok(CString::new(path)?)
 }
 
 fn removed(done: rustix::io::Result<()>) -> io::Result<()> {

@@ -162,13 +162,18 @@ pub fn set_name_xattr(parent: impl AsFd, name: &[u8], attribute: &CStr, value: &
 /// # Errors
 /// Those of fgetxattr(2); a value above 64 KiB, which the kernel never stores.
 pub fn xattr(file: impl AsFd, attribute: &CStr) -> io::Result<Option<Vec<u8>>> {
+    value(|value| fs::fgetxattr(&file, attribute, value))
+}
+
+/// The value that `get` writes, `None` where there is none.
+pub(super) fn value(get: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> io::Result<Option<Vec<u8>>> {
     let mut value = [0u8; 4096];
-    match fs::fgetxattr(&file, attribute, &mut value[..]) {
+    match get(&mut value) {
         Ok(length) => Ok(Some(value[..length].to_vec())),
         Err(Errno::NODATA | Errno::NOTSUP) => Ok(None),
         Err(Errno::RANGE) => {
             let mut value = vec![0u8; 65536];
-            let length = fs::fgetxattr(&file, attribute, &mut value[..])?;
+            let length = get(&mut value)?;
             value.truncate(length);
             Ok(Some(value))
         }
