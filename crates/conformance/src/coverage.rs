@@ -58,15 +58,20 @@ fn add<S>(found: &mut ByRow, suite: Vec<Case<S>>) {
 
 fn mutants() -> ByRow {
     let mut found = ByRow::new();
+    let mut add = |name: &str, row: &str| found.entry(row.to_owned()).or_default().push(name.to_owned());
     for mutant in runtime::mutants::mutants() {
-        for row in mutant.rows {
-            found.entry(row).or_default().push(mutant.name.clone());
-        }
+        mutant.rows.iter().for_each(|row| add(&mutant.name, row));
     }
     for mutant in image::mutants::all() {
-        for row in std::iter::once(&mutant.row).chain(mutant.also) {
-            found.entry((*row).to_owned()).or_default().push(mutant.name.to_owned());
+        std::iter::once(&mutant.row).chain(mutant.also).for_each(|row| add(mutant.name, row));
+    }
+    for mutants in [image::unpacker::mutants(), image::converter::mutants(), image::copier::mutants()] {
+        for mutant in mutants {
+            mutant.rows.iter().for_each(|row| add(&mutant.name, row));
         }
+    }
+    for mutant in digest::mutants() {
+        mutant.rows.iter().for_each(|row| add(mutant.name, row));
     }
     found
 }
@@ -85,6 +90,16 @@ mod tests {
             .filter(|covered| covered.cases.is_empty() && covered.reason.is_none())
             .map(|covered| covered.row.id)
             .collect();
+        assert!(open.is_empty(), "{open:?}");
+    }
+
+    #[test]
+    fn every_binding_row_that_is_tested_has_a_mutant() {
+        let registry = Registry::load().unwrap();
+        let tested = coverage(&registry).into_iter().filter(|covered| !covered.cases.is_empty());
+        let binding = tested.filter(|covered| covered.row.level.is_binding());
+        let open: Vec<_> =
+            binding.filter(|covered| covered.mutants.is_empty()).map(|covered| covered.row.id).collect();
         assert!(open.is_empty(), "{open:?}");
     }
 

@@ -10,6 +10,7 @@
 //! - [descriptor.md, digests](https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md#digests)
 //! - [go-digest](https://github.com/opencontainers/go-digest), whose order of errors others rely on
 
+mod mutants;
 mod vectors;
 
 use std::io::{Read as _, Write as _};
@@ -27,6 +28,7 @@ use crate::results::{
 };
 use crate::runtime::{Streams, digest_of, execute_with};
 
+pub use mutants::{Mutant, mutants};
 pub use vectors::suite;
 
 /// Most time for all answers.
@@ -40,6 +42,18 @@ const ANSWERS: u64 = 4 << 20;
 /// [`Kind::Request`] where the command is empty or not to be found, [`Kind::Environment`] where the harness
 /// cannot work. A subject that does not answer is no error.
 pub fn run(command: &str) -> Result<Results> {
+    run_as(None, command)
+}
+
+/// As [`run`], with answers that are wrong as those of `mutant`.
+///
+/// # Errors
+/// Likewise.
+pub fn run_mutant(mutant: &Mutant, command: &str) -> Result<Results> {
+    run_as(Some(mutant), command)
+}
+
+fn run_as(mutant: Option<&Mutant>, command: &str) -> Result<Results> {
     let registry = Registry::load()?;
     let subject = crate::image::consumer::Program::new(command)?;
     let file = subject.file()?;
@@ -62,7 +76,10 @@ pub fn run(command: &str) -> Result<Results> {
     let records: Vec<CaseRecord> = questions
         .iter()
         .map(|(name, question)| {
-            let answer = lines.next().and_then(|line| serde_json::from_str(line).ok());
+            let mut answer = lines.next().and_then(|line| serde_json::from_str(line).ok());
+            if let (Some(mutant), Some(answer)) = (mutant, &mut answer) {
+                mutant.answer(question, answer);
+            }
             record(name, question, answer, &ran.to_json())
         })
         .collect();
@@ -73,7 +90,10 @@ pub fn run(command: &str) -> Result<Results> {
         suite: Suite::current()?,
         subject: SubjectRecord {
             kind: "digest".to_owned(),
-            name: subject.name(),
+            name: match mutant {
+                Some(mutant) => format!("{} as the mutant {}", subject.name(), mutant.name),
+                None => subject.name(),
+            },
             version: String::new(),
             digest: digest_of(&file)?.to_string(),
             extra: Default::default(),

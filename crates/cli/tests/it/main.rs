@@ -5,6 +5,7 @@ mod conformance;
 mod debian;
 mod faults;
 mod hostile;
+mod image_mutants;
 mod images;
 mod json;
 mod killed;

@@ -4,6 +4,7 @@
 //! touch. What the program says is evidence; what is on disk afterwards decides.
 
 mod command;
+mod mutant;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ use super::golden::Golden;
 
 pub(crate) use command::Program;
 pub use command::{Preset, Subject, presets};
+pub use mutant::Mutant;
+pub(super) use mutant::{Fault, Tree, mutant};
 
 /// Most time of one run.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,6 +38,7 @@ const CONFIG_LIMIT: u64 = 4 << 20;
 #[derive(Debug)]
 pub struct Stage {
     subject: Subject,
+    mutant: Option<Mutant>,
     place: PathBuf,
     evidence: Evidence,
 }
@@ -67,7 +71,8 @@ impl Stage {
         make(&place.join("outside"))?;
         std::fs::write(place.join("outside/canary"), "alive\n").context(|| "write a file")?;
         prepare(&place.join("outside"))?;
-        golden.write(&place.join("layout"))?;
+        let other = self.mutant.as_ref().and_then(Mutant::reads);
+        other.as_ref().unwrap_or(golden).write(&place.join("layout"))?;
         let before = tree::walk(&place.join("outside"))?;
         let streams = Streams::new(&run, "run")?;
         let target = place.join("target");
@@ -76,8 +81,12 @@ impl Stage {
             words.split_first().ok_or_else(|| Error::new(Kind::Request, "the command is empty"))?;
         let mut command = Command::new(program);
         command.args(arguments).current_dir(&place).env("XDG_RUNTIME_DIR", place.join("scratch"));
-        let ran = execute("consume", &mut command, &streams, PATIENCE)?;
+        let mut ran = execute("consume", &mut command, &streams, PATIENCE)?;
         let root = target.join(&self.subject.rootfs);
+        if let Some(mutant) = &self.mutant {
+            mutant.ends(golden, &mut ran);
+            mutant.leaves(&root, &target)?;
+        }
         // A failure to walk is the subject's: it has made what cannot be read, or removed what was there.
         let tree = tree::walk(&root).unwrap_or(Value::Null);
         let beside = tree::names(&place, &["layout", "outside", "scratch", "target"]).unwrap_or_default();
@@ -147,13 +156,35 @@ pub fn run(
     suite: &[Case<Stage>],
     progress: &mut dyn FnMut(usize, usize, &str),
 ) -> Result<Results> {
+    run_as(None, kind, request, suite, progress)
+}
+
+/// As [`run`], with a subject that is wrong as `mutant` is, in the cases that have to notice it.
+///
+/// # Errors
+/// Likewise.
+pub fn run_mutant(mutant: &Mutant, kind: &str, subject: &Subject, suite: &[Case<Stage>]) -> Result<Results> {
+    let mut subject = subject.clone();
+    subject.name = format!("{} as the mutant {}", subject.name, mutant.name);
+    let request = Request { subject, version: "main".to_owned(), only: Vec::new() };
+    run_as(Some(mutant), kind, &request, suite, &mut |_, _, _| {})
+}
+
+fn run_as(
+    mutant: Option<&Mutant>,
+    kind: &str,
+    request: &Request,
+    suite: &[Case<Stage>],
+    progress: &mut dyn FnMut(usize, usize, &str),
+) -> Result<Results> {
     let registry = Registry::load()?;
     let wanted = |case: &&Case<Stage>| {
         let named = |name: &String| {
             case.name.starts_with(name.as_str())
                 || case.rules.iter().any(|rule| rule.requirement.starts_with(name.as_str()))
         };
-        request.only.is_empty() || request.only.iter().any(named)
+        let noticing = mutant.is_none_or(|mutant| mutant.is_noticed_by(&case.name));
+        noticing && (request.only.is_empty() || request.only.iter().any(named))
     };
     let selected: Vec<_> = suite.iter().filter(wanted).collect();
     if selected.is_empty() {
@@ -164,7 +195,14 @@ pub fn run(
         tempfile::Builder::new().prefix("plimsoll-consumer-").tempdir().context(|| "make a folder")?;
     let mut records = Vec::new();
     for (index, case) in selected.iter().enumerate() {
-        records.push(one(&request.subject, case, &place.path().join(index.to_string()))?);
+        let place = place.path().join(index.to_string());
+        let stage = Stage {
+            subject: request.subject.clone(),
+            mutant: mutant.cloned(),
+            place,
+            evidence: Evidence::default(),
+        };
+        records.push(one(stage, case)?);
         progress(index + 1, selected.len(), &case.name);
     }
     records.sort_by(|left: &CaseRecord, right| left.name.cmp(&right.name));
@@ -193,11 +231,9 @@ pub fn run(
     })
 }
 
-fn one(subject: &Subject, case: &Case<Stage>, place: &Path) -> Result<CaseRecord> {
+fn one(mut stage: Stage, case: &Case<Stage>) -> Result<CaseRecord> {
     let start = Instant::now();
-    std::fs::create_dir(place).context(|| "make a folder")?;
-    let mut stage =
-        Stage { subject: subject.clone(), place: place.to_owned(), evidence: Evidence::default() };
+    std::fs::create_dir(&stage.place).context(|| "make a folder")?;
     let obstacle = (case.run)(&mut stage).err();
     let record = CaseRecord {
         name: case.name.clone(),
@@ -207,6 +243,6 @@ fn one(subject: &Subject, case: &Case<Stage>, place: &Path) -> Result<CaseRecord
         extra: Default::default(),
     };
     // Space is given back at once; what cannot be removed goes with the whole folder, or says so there.
-    let _ = std::fs::remove_dir_all(place);
+    let _ = std::fs::remove_dir_all(&stage.place);
     Ok(record)
 }

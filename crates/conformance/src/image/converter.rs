@@ -2,6 +2,8 @@
 //!
 //! Only what the text fixes is asked for; where config.md and conversion.md differ, either will do.
 
+mod mutants;
+
 use serde_json::{Value, json};
 
 use crate::case::Case;
@@ -13,6 +15,8 @@ use super::descriptor::{CONFIG, MANIFEST};
 use super::golden::pack::{Item, archive};
 use super::golden::{self, Golden, LAYER, Maker, index, manifest, platform, with};
 use super::want::{refused, unless_refused};
+
+pub use mutants::mutants;
 
 /// Every case.
 pub fn suite() -> Vec<Case<Stage>> {

@@ -2,6 +2,8 @@
 //!
 //! The target is a layout again, and every blob of the source has to be there, byte for byte.
 
+mod mutants;
+
 use plimsoll_digest::Algorithm;
 use serde_json::{Value, json};
 
@@ -13,6 +15,8 @@ use super::consumer::Stage;
 use super::descriptor::{CONFIG, EMPTY, MANIFEST};
 use super::golden::pack::{Item, archive};
 use super::golden::{Golden, LAYER, Maker, index, manifest, named, platform, with};
+
+pub use mutants::mutants;
 
 /// Makes a layout.
 type Build = fn() -> Golden;

@@ -3,6 +3,8 @@
 //! A mutant edits one part of [`golden::everything`], and everything that names the part follows, so the row
 //! that it is made for fails, with those that say the same and no other.
 
+mod advised;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -103,6 +105,7 @@ pub fn all() -> Vec<Mutant> {
         annotations(),
         layers(),
         texts(),
+        advised::mutants(),
     ]
     .into_iter()
     .flatten()

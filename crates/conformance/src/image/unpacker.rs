@@ -2,6 +2,7 @@
 
 mod documents;
 mod escapes;
+mod mutants;
 mod pairs;
 mod trees;
 
@@ -18,6 +19,8 @@ use super::golden::{Golden, LAYER, Maker, index, manifest, named, platform, with
 pub fn suite() -> Vec<Case<Stage>> {
     [trees::cases(), pairs::cases(), documents::cases(), escapes::cases()].into_iter().flatten().collect()
 }
+
+pub use mutants::mutants;
 
 /// The type of gzip layers.
 fn gzip_type() -> String {

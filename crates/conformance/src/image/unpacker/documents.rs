@@ -21,7 +21,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
     [refusals(), tolerance(), indexes()].into_iter().flatten().collect()
 }
 
-fn plain() -> Recipe<'static> {
+pub(super) fn plain() -> Recipe<'static> {
     Recipe::new(vec![vec![Item::file("f", "text")]])
 }
 
@@ -121,6 +121,8 @@ fn tolerance() -> Vec<Case<Stage>> {
     };
     let algorithm = json!({"mediaType": MANIFEST, "digest": "example+b64:AbC_-=", "size": 3});
     vec![
+        // Whoever cannot verify SHA-256 cannot take what is named by it.
+        case("accept/sha256", || plain().build()).rule("IMG-D26", taken()),
         case("accept/unknown-type-in-index", unknown).rule("IMG-I12", taken()).rule("IMG-L13", taken()),
         case("accept/unknown-algorithm", move || {
             let algorithm = algorithm.clone();
