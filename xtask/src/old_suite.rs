@@ -292,14 +292,24 @@ impl Suite<'_> {
         let mut row =
             Row { mutant: mutant.name.clone(), rows: mutant.rows.join(" "), noticed: None, tried: 0 };
         for (program, baseline) in touched {
-            let ran = self.run(program, &script)?;
             row.tried += 1;
-            if let Some(report) = ran.reports.difference(&baseline.reports).next() {
-                row.noticed = Some((program.name.clone(), report.clone()));
+            if let Some(report) = self.notice(program, &script, baseline)? {
+                row.noticed = Some((program.name.clone(), report));
                 break;
             }
         }
         Ok(row)
+    }
+
+    /// A report that the program makes of the mutant both times, and of the runtime itself never.
+    fn notice(&self, program: &Program, script: &Path, baseline: &Baseline) -> Result<Option<String>> {
+        let first = self.run(program, script)?;
+        let mut news = first.reports.difference(&baseline.reports).peekable();
+        if news.peek().is_none() {
+            return Ok(None);
+        }
+        let second = self.run(program, script)?;
+        Ok(news.find(|report| second.reports.contains(*report)).cloned())
     }
 }
 
@@ -344,7 +354,7 @@ impl Page<'_> {
          | made by | `cargo xtask old-suite --suite DIR --runtime R` |\n\
          | runtime | {} |\n\
          | a program is run | as root, with an empty `/run`, in pid and mount namespaces of its own, for at most {} s; {failing} of the programs report something for the runtime itself |\n\
-         | noticed | the program reports a failing line, an exit code or a time-out that it reports in neither of two runs with the runtime itself |\n\
+         | noticed | the program reports a failing line, an exit code or a time-out in two runs that it reports in neither of two runs with the runtime itself |\n\
          | order | the quickest program first, until one notices; programs for whose configurations and operations the mutant does nothing are not run |\n\n\
          | mutant | breaks | noticed by | report, or programs run in vain |\n|---|---|---|---|\n",
             self.programs.len(),
