@@ -2,7 +2,7 @@
 //!
 //! The tables stand beside the code, one line a row; `reasons.tsv` says for rows that no black box can show
 //! why that is so. A row without either a rule or a reason is a fault of the suite, which
-//! [`Registry::uncovered`] finds.
+//! [`coverage`](crate::coverage) finds.
 
 use std::collections::BTreeMap;
 
