@@ -324,6 +324,6 @@ fn a_delegated_cgroup_holds_an_ordinary_users_container() {
     bundle.config["linux"]["cgroupsPath"] = json!("/plimsoll-not-yours");
     let refused = delegated.output(bundle.command(&program, &["create", "box"]));
     let said = String::from_utf8(refused.stderr).unwrap();
-    let want = "plimsoll-runtime: set up the cgroup: create cgroup /sys/fs/cgroup/plimsoll-not-yours: permission denied\n";
+    let want = "plimsoll-runtime: set up the cgroup, which has to be delegated to an ordinary user: create cgroup /sys/fs/cgroup/plimsoll-not-yours: permission denied\n";
     assert_eq!((refused.status.code(), said.as_str()), (Some(1), want));
 }
