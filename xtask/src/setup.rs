@@ -9,7 +9,7 @@ use crate::fuzz;
 use crate::shell::{find_program, must};
 
 /// Packages of Debian 12.
-const PACKAGES: [&str; 21] = [
+const PACKAGES: [&str; 22] = [
     "buildah",
     "busybox-static",
     "conmon",
@@ -31,6 +31,7 @@ const PACKAGES: [&str; 21] = [
     "uidmap",
     "umoci",
     "user-mode-linux",
+    "zstd",
 ];
 
 /// Installs them, where this is Debian and the user is root.

@@ -15,7 +15,7 @@ const RECIPE: &str = include_str!("make.sh");
 const GUEST: &str = include_str!("guest.sh");
 
 /// Packages of Debian 12 that are in it beside the essential ones.
-const PACKAGES: [&str; 28] = [
+const PACKAGES: [&str; 29] = [
     "apparmor",
     "bats",
     "buildah",
@@ -45,6 +45,7 @@ const PACKAGES: [&str; 28] = [
     "udev",
     "uidmap",
     "umoci",
+    "zstd",
 ];
 
 /// A disk that is ready.

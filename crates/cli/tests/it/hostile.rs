@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use plimsoll_digest::{Algorithm, Digest};
-use plimsoll_test_support::Tree;
+use plimsoll_test_support::{Need, Tree, have};
 use serde_json::{Value, json};
 
 use crate::{Sandbox, shell};
@@ -290,6 +290,9 @@ fn layer_of(sandbox: &Sandbox, kind: &str, blob: &[u8]) -> String {
 
 #[test]
 fn bombs_are_refused() {
+    if !have(&[Need::Program("zstd")]) {
+        return;
+    }
     let Some(sandbox) = Sandbox::empty() else { return };
     // A file of 8 GiB, as the header can say it, of which a member with 16 MiB comes often enough.
     let mut header = entry("zeros", b'0', "", b"");
