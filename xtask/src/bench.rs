@@ -1,8 +1,10 @@
 //! Figures beside peers: the same work, taken in turns in one sitting, medians as ratios.
 
 mod hash;
+mod image;
 mod start;
 mod unpack;
+mod validate;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -38,6 +40,7 @@ enum What {
     Start,
     Unpack,
     Hash,
+    Validate,
 }
 
 impl Options {
@@ -164,6 +167,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if wanted(What::Hash) {
         hash::run(options)?;
+    }
+    if wanted(What::Validate) {
+        validate::run(options)?;
     }
     Ok(())
 }

@@ -42,11 +42,11 @@ pub(crate) fn smoke() -> Result<()> {
     }
 }
 
-/// Installs cargo-fuzz where it could be used.
-pub(crate) fn setup() -> Result<()> {
-    match is_there(&["--version"]) && !is_there(&["fuzz", "--version"]) {
-        true => must(nightly().args(["install", "--quiet", "--locked", "cargo-fuzz"])),
-        false => Ok(()),
+/// Installs cargo-fuzz where it could be used; fuzzing is skipped where that fails.
+pub(crate) fn setup() {
+    if is_there(&["--version"]) && !is_there(&["fuzz", "--version"]) {
+        let installed = must(nightly().args(["install", "--quiet", "--locked", "cargo-fuzz"]));
+        installed.unwrap_or_else(|error| println!("skipped: fuzz: {error:#}"));
     }
 }
 

@@ -7,6 +7,7 @@ mod compile;
 mod demo;
 mod embed;
 mod engines;
+mod findings;
 mod fuzz;
 mod install;
 mod old_suite;

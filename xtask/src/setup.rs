@@ -45,5 +45,6 @@ pub(crate) fn run() -> Result<()> {
     must(Command::new("apt-get").args(["update", "-qq"]))?;
     let install = ["install", "-y", "-qq", "--no-install-recommends"];
     must(Command::new("apt-get").args(install).args(PACKAGES).env("DEBIAN_FRONTEND", "noninteractive"))?;
-    fuzz::setup()
+    fuzz::setup();
+    Ok(())
 }

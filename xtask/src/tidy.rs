@@ -1,6 +1,8 @@
 //! The project's rules, as far as a program can check them. Each check is a function of text, so that its
 //! test can show it fail.
 
+mod findings;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -37,6 +39,9 @@ pub(crate) fn run() -> Result<()> {
     faults.extend(import_table(&architecture, &imports));
     faults.extend(dependencies(&architecture, &outside));
     faults.extend(readme(&read("README.md")?));
+    let (page, seen) = (read(findings::PAGE)?, read(findings::SEEN)?);
+    faults.extend(findings::unexplained(&page, &seen));
+    faults.extend(findings::unfounded(&page, &seen));
     faults.extend(changelog(&read("CHANGELOG.md")?, env!("CARGO_PKG_VERSION")));
     if faults.is_empty() {
         println!("tidy: {} files are in order", files.len());
@@ -183,7 +188,7 @@ fn dependencies(page: &str, outside: &BTreeSet<String>) -> Vec<String> {
 
 /// The README's commands are there.
 fn readme(text: &str) -> Vec<String> {
-    const VERBS: [&str; 12] = [
+    const VERBS: [&str; 13] = [
         "demo",
         "build",
         "test",
@@ -192,6 +197,7 @@ fn readme(text: &str) -> Vec<String> {
         "setup",
         "install",
         "engines",
+        "findings",
         "fuzz",
         "bench",
         "vm",

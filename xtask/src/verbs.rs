@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{bench, ci, compile, demo, engines, fuzz, install, old_suite, setup, tidy, vm};
+use crate::{bench, ci, compile, demo, engines, findings, fuzz, install, old_suite, setup, tidy, vm};
 
 /// The command line.
 #[derive(Parser)]
@@ -33,6 +33,8 @@ enum Verb {
     Engines(engines::Options),
     /// Measure beside peers.
     Bench(bench::Options),
+    /// Publish what runs of the judge have found in runtimes.
+    Findings(findings::Options),
     /// Feed every parser what it does not expect.
     Fuzz(fuzz::Options),
     /// Run runtime-tools' validation programs over the mutants of a runtime.
@@ -53,6 +55,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         Verb::Install(options) => install::run(&options),
         Verb::Engines(options) => engines::run(&options),
         Verb::Bench(options) => bench::run(&options),
+        Verb::Findings(options) => findings::run(&options),
         Verb::Fuzz(options) => fuzz::run(&options),
         Verb::OldSuite(options) => old_suite::run(&options),
         Verb::Vm(options) => vm::run(&options),

@@ -207,6 +207,24 @@ mod tests {
     }
 
     #[test]
+    fn a_row_is_of_the_version_that_first_says_it() {
+        let registry = Registry::load().unwrap();
+        let first = [
+            ("CFG-CAP-02", "1.0.2", "1.1.0"),
+            ("CFG-HOOK-20", "1.0.2", "1.1.0"),
+            ("CFG-MOPT-ro", "1.0.2", "1.1.0"),
+            ("LNX-HUGE-03", "1.0.2", "1.1.0"),
+            ("LNX-SEC-16", "1.0.2", "1.1.0"),
+            ("CFG-ANN-07", "1.1.0", "1.2.0"),
+            ("LNX-RDT-17", "1.2.1", "1.3.0"),
+        ];
+        for (id, before, version) in first {
+            let row = registry.row(id).unwrap();
+            assert!(row.is_in(version) && !row.is_in(before), "{id}");
+        }
+    }
+
+    #[test]
     fn versions_are_compared_by_number() {
         let registry = Registry::load().unwrap();
         let row = registry.row("LNX-NET-01").unwrap();

@@ -7,12 +7,13 @@ use plimsoll_test_support::{Need, have, skipped};
 use tempfile::TempDir;
 
 /// A case of each kind, with what its script has to do for it.
-const CASES: [(&str, &str); 15] = [
+const CASES: [(&str, &str); 17] = [
     ("capabilities/ungrantable", " setpriv --bounding-set -sys_time --inh-caps -sys_time "),
     ("cgroups/delegated", "chown 100000:100000 .."),
     ("cgroups/delegated-without-a-list", "mount -t tmpfs none /sys/kernel/cgroup"),
     ("descriptors/passed", "<>\"$here\"/passed"),
     ("devices/attributes", "umask 0077"),
+    ("mounts-recursive/rrw", "mount -o remount,bind,ro "),
     ("names/shared", "unshare --mount --uts"),
     ("namespaces/join-network", "hold net; held_"),
     ("namespaces/join-time", "hold time; held_"),
@@ -21,6 +22,7 @@ const CASES: [(&str, &str); 15] = [
     ("network/template", "nsenter --net=/proc/\"$held_"),
     ("process/oom-score-unset", " choom --adjust 17 -- "),
     ("process/terminal", "listen terminal "),
+    ("propagation/root-shared", "mount --bind "),
     ("seccomp/listener-datagram", "listen datagram "),
     ("user/inherited", " setpriv --groups 4242 "),
 ];

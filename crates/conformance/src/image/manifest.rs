@@ -4,6 +4,9 @@ use super::descriptor::{CONFIG, Descriptor, EMPTY, INDEX, MANIFEST, Scope, annot
 use super::doc::{Cursor, Doc, Type};
 use super::grammar;
 
+/// What Docker calls the configuration of an image.
+const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+
 /// What an index refers to.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -130,7 +133,8 @@ fn kind(doc: &mut Doc<'_>, root: &Cursor<'_>, found: &Manifest) {
     }
     let foreign =
         !found.layers.is_empty() && !found.layers.iter().any(|layer| is_image_layer(&layer.media_type));
-    let artifact = artifact_type.is_some() || foreign || config.media_type != CONFIG;
+    let image = [CONFIG, DOCKER_CONFIG].contains(&config.media_type.as_str());
+    let artifact = artifact_type.is_some() || foreign || !image;
     if artifact {
         doc.check("IMG-M26", config.media_type != CONFIG, root, || {
             "an artifact has the config type of container images".to_owned()
@@ -139,7 +143,9 @@ fn kind(doc: &mut Doc<'_>, root: &Cursor<'_>, found: &Manifest) {
         doc.check("IMG-M28", sized, root, || "there is no layer with content".to_owned());
         return;
     }
-    doc.findings.holds("IMG-M12");
+    doc.findings.check("IMG-M12", config.media_type == CONFIG, &config.place, || {
+        format!("the config of an image has the type {:?}", config.media_type)
+    });
     let portable = [
         "application/vnd.oci.image.layer.v1.tar",
         "application/vnd.oci.image.layer.v1.tar+gzip",

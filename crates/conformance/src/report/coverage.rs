@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use crate::coverage::Covered;
 use crate::requirement::Area;
 
+/// Above the rows that nothing proves, where there are any.
+const UNPROVEN: &str =
+    "\n## Tested, with no mutant\n\n| requirement | level | what it says | cases |\n|---|---|---|---|\n";
+
 /// What is counted of the binding rows of one document.
 #[derive(Debug, Default)]
 struct Count {
@@ -66,11 +70,12 @@ pub fn page(all: &[Covered<'_>]) -> String {
             cells(row.level.as_str(), row.statement)
         ));
     }
-    text.push_str(
-        "\n## Tested, with no mutant\n\n| requirement | level | what it says | cases |\n|---|---|---|---|\n",
-    );
     let unproven = |covered: &&Covered<'_>| !covered.cases.is_empty() && covered.mutants.is_empty();
-    for Covered { row, cases: tests, .. } in all.iter().filter(unproven) {
+    let unproven: Vec<&Covered<'_>> = all.iter().filter(unproven).collect();
+    if !unproven.is_empty() {
+        text.push_str(UNPROVEN);
+    }
+    for Covered { row, cases: tests, .. } in unproven {
         let cases = cells(row.level.as_str(), row.statement);
         text.push_str(&format!("{} | {cases} | {} |\n", link(row.id, &row.url()), few(tests)));
     }

@@ -27,7 +27,7 @@ use super::ran::{Ran, Streams, execute};
 use super::settings::{CgroupDriver, Settings};
 
 pub use console::{ConsoleSocket, Terminal};
-pub(crate) use mounts::share_mount;
+pub(crate) use mounts::{NOSYMFOLLOW, STRICTATIME};
 
 /// The probe's place in every root file system.
 pub(crate) const PROBE: &str = "/probe";

@@ -64,6 +64,9 @@ fn platforms() -> Vec<Mutant> {
 fn manifests() -> Vec<Mutant> {
     vec![
         doc("advised/manifest-without-type", "IMG-M03", &[], "manifest/app", |v| remove(v, "mediaType")),
+        doc("advised/config-of-docker", "IMG-M12", &[], "manifest/app", |v| {
+            v["config"]["mediaType"] = json!("application/vnd.docker.container.image.v1+json");
+        }),
         doc("advised/no-layers", "IMG-M16", &["IMG-M28"], "manifest/bundle", |v| v["layers"] = json!([])),
         doc("advised/layer-type", "IMG-M21", &[], "manifest/app", |v| {
             v["layers"][0]["mediaType"] = json!("application/vnd.oci.image.layer.v1.tar+lz4");

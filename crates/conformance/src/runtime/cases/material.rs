@@ -23,15 +23,14 @@ pub(super) fn tree(stage: &mut Stage, name: &str, flags: MountFlags) -> Result<P
     fill(stage, &sub)?;
     if !flags.is_empty() {
         for path in [&top, &sub] {
-            rustix::mount::mount_remount(path, flags | MountFlags::BIND, c"")
-                .context(|| format!("change the mount {}", path.display()))?;
+            stage.remount(path, flags)?;
         }
     }
     Ok(top)
 }
 
 /// `file`, `link` to it, `null` (a device), `setuid` (the probe, as root) in `folder`, for [`USER`] to touch.
-fn fill(stage: &Stage, folder: &Path) -> Result<(), Obstacle> {
+fn fill(stage: &mut Stage, folder: &Path) -> Result<(), Obstacle> {
     let context = || format!("make witnesses in {}", folder.display());
     std::fs::write(folder.join("file"), TEXT).context(context)?;
     symlink("file", folder.join("link")).context(context)?;
@@ -47,5 +46,13 @@ fn fill(stage: &Stage, folder: &Path) -> Result<(), Obstacle> {
     for path in [&folder.join("file"), folder] {
         chown(path, Some(USER), Some(USER)).context(context)?;
     }
+    let (probe, user) = (stage.settings.probe.to_string_lossy().into_owned(), format!("{USER}:{USER}"));
+    let inside = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    stage.note_command(&["sh", "-c", "printf witness > \"$0\"", &inside("file")]);
+    stage.note_command(&["ln", "-s", "file", &inside("link")]);
+    stage.note_command(&["cp", &probe, &inside("setuid")]);
+    stage.note_command(&["chmod", "4755", &inside("setuid")]);
+    stage.note_command(&["mknod", "-m", "666", &inside("null"), "c", "1", "3"]);
+    stage.note_command(&["chown", &user, &inside("file"), &folder.to_string_lossy()]);
     Ok(())
 }

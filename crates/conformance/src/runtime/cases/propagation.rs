@@ -10,7 +10,6 @@ use crate::evidence::Judge;
 use crate::evidence::judge::{all, equals};
 use crate::runtime::Stage;
 use crate::runtime::seen::{Propagation, fails, given, mount_is, not_mounted, propagates, succeeds};
-use crate::runtime::stage::share_mount;
 
 use super::edit::{add_mount, allow, bind, refusal, set};
 use super::material::tree;
@@ -40,8 +39,8 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
 /// there.
 fn shared_tree(stage: &mut Stage) -> Result<PathBuf, Obstacle> {
     let source = tree(stage, "source", MountFlags::empty())?;
-    share_mount(&source)?;
-    share_mount(&source.join("sub"))?;
+    stage.share_mount(&source)?;
+    stage.share_mount(&source.join("sub"))?;
     Ok(source)
 }
 

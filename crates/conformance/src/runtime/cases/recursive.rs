@@ -9,6 +9,7 @@ use crate::evidence::Judge;
 use crate::evidence::judge::all;
 use crate::runtime::Stage;
 use crate::runtime::seen::optional;
+use crate::runtime::stage::{NOSYMFOLLOW, STRICTATIME};
 
 use super::edit::{USER, add_mount, bind, set};
 use super::material::tree;
@@ -26,10 +27,6 @@ struct Recursive {
 }
 
 const NONE: MountFlags = MountFlags::empty();
-/// `MS_NOSYMFOLLOW`, which rustix does not name.
-const NOSYMFOLLOW: MountFlags = MountFlags::from_bits_retain(256);
-/// `MS_STRICTATIME`, likewise.
-const STRICTATIME: MountFlags = MountFlags::from_bits_retain(1 << 24);
 
 const TOUCH: &str = "touch:{}/new";
 const OPEN: &str = "open:{}/null:r";
