@@ -127,6 +127,7 @@ fn record(name: &str, question: &Value, answer: Option<Value>, ran: &Value) -> C
         evidence: evidence.to_record(),
         obstacle,
         milliseconds: 0,
+        again: Vec::new(),
         extra: Default::default(),
     }
 }

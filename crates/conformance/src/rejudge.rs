@@ -78,7 +78,9 @@ fn check(records: &[CaseRecord]) -> Result<()> {
                 format!("judge again: case {:?} stands twice", record.name),
             ));
         }
-        let claims = |verdict: Verdict| matches!(verdict, Verdict::Pass | Verdict::Fail);
+    }
+    let claims = |verdict: Verdict| matches!(verdict, Verdict::Pass | Verdict::Fail);
+    for record in records.iter().flat_map(|record| std::iter::once(record).chain(&record.again)) {
         if let Some(obstacle) = record.obstacle.as_ref().filter(|obstacle| claims(obstacle.verdict)) {
             let why = format!(
                 "judge again: the obstacle of case {:?} says {}, which only a rule may say",
@@ -89,4 +91,57 @@ fn check(records: &[CaseRecord]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::certificate::tests::results;
+    use crate::evidence::Evidence;
+
+    const CONTROL: &str = "control/minimal";
+
+    /// A record of the control after which `left` was there.
+    fn control(left: &[&str]) -> CaseRecord {
+        let control = results().cases.into_iter().find(|case| case.name == CONTROL).unwrap();
+        let mut evidence = Evidence::from_record(&control.evidence);
+        *evidence.0.get_mut("minimal").unwrap().get_mut("left").unwrap() = json!(left);
+        CaseRecord { evidence: evidence.to_record(), ..control }
+    }
+
+    #[test]
+    fn a_failure_is_what_is_seen_every_time() {
+        let (clean, dirty) = (control(&[]), control(&["+ file x"]));
+        let registry = Registry::load().unwrap();
+        let verdict = |first: &CaseRecord, again: &[CaseRecord]| {
+            let mut results = results();
+            let record = CaseRecord { again: again.to_vec(), ..first.clone() };
+            results.cases.retain(|case| case.name != CONTROL);
+            results.cases.push(record);
+            let judged = rejudge(&results, &registry).unwrap();
+            let row = judged.rows.into_iter().find(|row| row.id == "RUN-DELETE-04").unwrap();
+            let said = row.judgements.into_iter().find(|judgement| judgement.case == CONTROL).unwrap();
+            (said.verdict, said.observed)
+        };
+        assert_eq!(verdict(&clean, &[]).0, Verdict::Pass);
+        assert_eq!(verdict(&dirty, &[]).0, Verdict::Fail);
+        assert_eq!(verdict(&dirty, std::slice::from_ref(&dirty)).0, Verdict::Fail);
+        let (said, why) = verdict(&dirty, std::slice::from_ref(&clean));
+        assert_eq!((said, why.as_str()), (Verdict::Inconclusive, "[\"+ file x\"]; once more it was PASS"));
+        // What has passed is not tried again, whatever somebody writes beside it.
+        assert_eq!(verdict(&clean, std::slice::from_ref(&dirty)).0, Verdict::Pass);
+    }
+
+    #[test]
+    fn an_obstacle_says_no_verdict_of_a_rule_the_second_time_either() {
+        let mut results = results();
+        let mut again = control(&[]);
+        again.obstacle = results.cases.iter().find_map(|case| case.obstacle.clone());
+        again.obstacle.as_mut().unwrap().verdict = Verdict::Pass;
+        results.cases.iter_mut().find(|case| case.name == CONTROL).unwrap().again.push(again);
+        let error = rejudge(&results, &Registry::load().unwrap()).unwrap_err().to_string();
+        assert!(error.contains("says PASS, which only a rule may say"), "{error}");
+    }
 }

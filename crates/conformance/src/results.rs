@@ -11,7 +11,7 @@ use plimsoll_spec::json::{self, Limits, Value, wire_enum, wire_object};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use crate::case::Case;
+use crate::case::{Case, Rule};
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::evidence::Evidence;
 use crate::requirement::{Area, Registry, Requirement};
@@ -83,6 +83,8 @@ wire_object! {
         pub obstacle: Option<JudgementRecord> = "obstacle",
         /// How long it took.
         pub milliseconds: u64 = "milliseconds",
+        /// The case once more, where a rule failed: what is not seen again is no failure.
+        pub again: Vec<CaseRecord> = "again",
     }
 
     /// One row.
@@ -289,21 +291,42 @@ pub fn judge_all<S>(
     let by_name: BTreeMap<&str, &Case<S>> = suite.iter().map(|case| (case.name.as_str(), case)).collect();
     for record in records {
         let Some(case) = by_name.get(record.name.as_str()) else { continue };
-        let evidence = Evidence::from_record(&record.evidence);
-        for rule in &case.rules {
-            let judgement = match &record.obstacle {
-                Some(obstacle) => JudgementRecord { case: case.name.clone(), ..obstacle.clone() },
-                None => {
-                    let judgement = claims.check(&case.name, (rule.judge)(&evidence));
-                    JudgementRecord::new(&case.name, judgement)
-                }
-            };
-            said.entry(rule.requirement).or_default().push(judgement);
+        let first = judge_case(case, record, &claims);
+        let again: Vec<_> = record.again.iter().map(|record| judge_case(case, record, &claims)).collect();
+        for (at, (rule, judgement)) in case.rules.iter().zip(first).enumerate() {
+            let later = again.iter().filter_map(|judgements| judgements.get(at));
+            said.entry(rule.requirement).or_default().push(confirmed(judgement, later));
         }
     }
     let wanted = |row: &&Requirement| row.area == area && row.is_in(version);
     let rows = registry.rows().iter().filter(wanted);
     rows.filter_map(|row| said.remove(row.id).map(|judgements| weigh(row.id, judgements))).collect()
+}
+
+/// What each rule of `case` says of one record.
+fn judge_case<S>(case: &Case<S>, record: &CaseRecord, claims: &Claims) -> Vec<JudgementRecord> {
+    if let Some(obstacle) = &record.obstacle {
+        return vec![JudgementRecord { case: case.name.clone(), ..obstacle.clone() }; case.rules.len()];
+    }
+    let evidence = Evidence::from_record(&record.evidence);
+    let judge =
+        |rule: &Rule| JudgementRecord::new(&case.name, claims.check(&case.name, (rule.judge)(&evidence)));
+    case.rules.iter().map(judge).collect()
+}
+
+/// A failure stands only where it was seen every time.
+fn confirmed<'a>(
+    judgement: JudgementRecord,
+    mut later: impl Iterator<Item = &'a JudgementRecord>,
+) -> JudgementRecord {
+    match later.find(|other| other.verdict != Verdict::Fail) {
+        Some(other) if judgement.verdict == Verdict::Fail => JudgementRecord {
+            verdict: Verdict::Inconclusive,
+            observed: format!("{}; once more it was {}", judgement.observed, other.verdict.as_str()),
+            ..judgement
+        },
+        _ => judgement,
+    }
 }
 
 /// The weightiest judgement decides.

@@ -13,6 +13,7 @@ mod mutants;
 mod reproducers;
 mod rootless;
 mod run;
+mod subjects;
 mod trees;
 mod validate;
 mod volumes;

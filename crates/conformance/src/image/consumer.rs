@@ -240,6 +240,7 @@ fn one(mut stage: Stage, case: &Case<Stage>) -> Result<CaseRecord> {
         evidence: stage.evidence.to_record(),
         obstacle: obstacle.map(|obstacle| JudgementRecord::new(&case.name, obstacle.judgement())),
         milliseconds: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+        again: Vec::new(),
         extra: Default::default(),
     };
     // Space is given back at once; what cannot be removed goes with the whole folder, or says so there.

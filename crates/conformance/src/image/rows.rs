@@ -89,6 +89,7 @@ impl Report {
             evidence: evidence.to_record(),
             obstacle: None,
             milliseconds: 0,
+            again: Vec::new(),
             extra: Default::default(),
         }
     }

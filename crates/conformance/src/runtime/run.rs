@@ -1,6 +1,6 @@
 //! A whole run: workers side by side, each with a limit of time, and the results of all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::fd::AsFd as _;
@@ -19,8 +19,9 @@ use crate::day::Day;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::requirement::{Area, Registry};
 use crate::results::{
-    CaseRecord, FORMAT, JudgementRecord, Results, SubjectRecord, Suite, judge_all, profiles,
+    CaseRecord, FORMAT, JudgementRecord, Results, RowRecord, SubjectRecord, Suite, judge_all, profiles,
 };
+use crate::verdict::Verdict;
 
 use super::host;
 use super::place::Place;
@@ -102,8 +103,17 @@ pub fn run(request: &Request, registry: &Registry, progress: Progress<'_>) -> Re
         None => records.extend(pool.records(&tasks[1..], 1, names.len(), progress)?),
     }
     records.sort_by(|left, right| left.name.cmp(&right.name));
-    let version = version_of(&request.subject);
-    let rows = judge_all(registry, Area::Runtime, &request.version, &suite, &records);
+    let version = version_of(&records);
+    let judge =
+        |records: &[CaseRecord]| judge_all(registry, Area::Runtime, &request.version, &suite, records);
+    let failing = failing(&judge(&records));
+    let tasks: Vec<Task<'_>> = tasks.into_iter().filter(|task| failing.contains(task.name)).collect();
+    for record in pool.records(&tasks, names.len(), names.len() + tasks.len(), progress)? {
+        if let Some(first) = records.iter_mut().find(|first| first.name == record.name) {
+            first.again.push(record);
+        }
+    }
+    let rows = judge(&records);
     let profiles = profiles(registry, &rows);
     Ok(Results {
         format: FORMAT,
@@ -127,6 +137,21 @@ pub fn run(request: &Request, registry: &Registry, progress: Progress<'_>) -> Re
         profiles,
         extra: json::Object::new(),
     })
+}
+
+/// What the subject has said its version is, when the control asked for it.
+pub(super) fn version_of<'a>(records: impl IntoIterator<Item = &'a CaseRecord>) -> String {
+    let control = records.into_iter().find(|record| record.name == CONTROL);
+    let evidence = control.map(|record| crate::Evidence::from_record(&record.evidence));
+    let version = evidence.as_ref().and_then(|evidence| evidence.at("/version")?.as_str());
+    version.unwrap_or_default().to_owned()
+}
+
+/// The cases by which rows fail.
+fn failing(rows: &[RowRecord]) -> BTreeSet<String> {
+    let judgements = rows.iter().flat_map(|row| &row.judgements);
+    let failing = judgements.filter(|judgement| judgement.verdict == Verdict::Fail);
+    failing.map(|judgement| judgement.case.clone()).collect()
 }
 
 fn settings_of(request: &Request, started: Day) -> BTreeMap<String, String> {
@@ -201,6 +226,7 @@ fn unjudged(name: &str, obstacle: &Obstacle) -> CaseRecord {
         evidence: json::Value::Object(json::Object::new()),
         obstacle: Some(JudgementRecord::new(name, obstacle.judgement())),
         milliseconds: 0,
+        again: Vec::new(),
         extra: json::Object::new(),
     }
 }
@@ -406,16 +432,6 @@ impl Pool<'_> {
         };
         Ok(unjudged(&job.name, &obstacle))
     }
-}
-
-/// What the subject says its version is.
-pub(super) fn version_of(subject: &Subject) -> String {
-    let arguments = subject.dialect.arguments("version", &[]).unwrap_or_default();
-    let line = subject.command(arguments);
-    let Some((program, arguments)) = line.split_first() else { return String::new() };
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    text.lines().next().unwrap_or_default().chars().take(200).collect()
 }
 
 fn has_ended(pidfd: &std::os::fd::OwnedFd) -> bool {

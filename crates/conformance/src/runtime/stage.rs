@@ -29,6 +29,9 @@ use super::settings::{CgroupDriver, Settings};
 pub use console::{ConsoleSocket, Terminal};
 pub(crate) use mounts::{NOSYMFOLLOW, STRICTATIME};
 
+/// Most characters of a version.
+const VERSION_LENGTH: usize = 200;
+
 /// The probe's place in every root file system.
 pub(crate) const PROBE: &str = "/probe";
 
@@ -253,6 +256,23 @@ impl Stage {
         let ran = execute(operation, &mut command, streams, self.patience())?;
         self.note(&ran, folder);
         Ok(ran)
+    }
+
+    /// Writes down what the subject says its version is: the first line that it prints, as far as that is text.
+    ///
+    /// # Errors
+    /// [`Kind::Environment`](crate::Kind::Environment) where it cannot be executed.
+    pub(crate) fn note_version(&mut self) -> Result<()> {
+        let subject = &self.settings.subject;
+        let line = subject.command(subject.dialect.arguments("version", &[]).unwrap_or_default());
+        let Some((program, arguments)) = line.split_first() else { return Ok(()) };
+        self.count += 1;
+        let streams = Streams::new(&self.place, &format!("call-{}", self.count))?;
+        let ran = execute("version", Command::new(program).args(arguments), &streams, self.patience())?;
+        let first = ran.stdout.lines().next().unwrap_or_default();
+        let text: String = first.chars().filter(|c| !c.is_control()).take(VERSION_LENGTH).collect();
+        self.evidence.record("version", text);
+        Ok(())
     }
 
     fn patience(&self) -> Duration {

@@ -66,6 +66,7 @@ pub fn work(name: &str, index: &str) -> Result<()> {
         evidence: stage.evidence.to_record(),
         obstacle: obstacle.map(|judgement| JudgementRecord::new(name, judgement)),
         milliseconds,
+        again: Vec::new(),
         extra: Object::new(),
     };
     std::fs::remove_dir_all(&place).context(|| format!("remove {}", place.display()))?;

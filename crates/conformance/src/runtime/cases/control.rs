@@ -9,7 +9,9 @@ use super::features::features;
 pub(super) fn cases() -> Vec<Case<Stage>> {
     let minimal = Case::new("control/minimal", |stage: &mut Stage| {
         let config = stage.config(&["exit:0"]);
-        stage.observe("minimal", &config)?;
+        let observed = stage.observe("minimal", &config);
+        stage.note_version()?;
+        observed?;
         // By which every other case is told what the subject says that it supports.
         match features(stage) {
             Ok(_) | Err(Obstacle::NotApplicable(_) | Obstacle::Inconclusive(_)) => Ok(()),

@@ -109,7 +109,7 @@ pub fn prove(proof: &Proof, progress: Progress<'_>) -> Result<Matrix> {
     prover.control(&mut trials)?;
     while prover.round(&mut trials)? {}
     let mut matrix = Matrix {
-        subject: version_of(&proof.request.subject),
+        subject: version_of(prover.own.seen.values()),
         failing: prover.own.failures(&suite, &BTreeSet::new()),
         disturbed: Vec::new(),
         runs: prover.runs,

@@ -1,0 +1,199 @@
+//! Runtimes that do not behave: each gets a verdict by name, the judge goes on, and nothing of them stays.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use plimsoll_test_support::{Host, Need, have, skipped};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder with a runtime in it, which notes how it is called.
+struct Desk {
+    dir: TempDir,
+}
+
+impl Desk {
+    /// `body` is what the runtime does, as a shell does it.
+    fn new(body: &str) -> Desk {
+        let dir = tempfile::Builder::new().prefix("plimsoll-subject-").tempdir().unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode;
+        std::fs::set_permissions(dir.path(), mode(0o755)).unwrap();
+        let desk = Desk { dir };
+        let script = format!("#!/bin/sh\nplace=${{0%/*}}\necho \"$@\" >> \"$place/said\"\n{body}\n");
+        std::fs::write(desk.path("subject"), script).unwrap();
+        std::fs::set_permissions(desk.path("subject"), mode(0o755)).unwrap();
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn command(&self, subject: &Path, only: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+        command.args(["conformance", "run", "--only", only, "-o", "results.json"]);
+        command.args(["--operation-patience", "1", "--patience", "20", "--only-cgroup2"]).arg(subject);
+        command.current_dir(self.dir.path()).env("TMPDIR", self.dir.path());
+        command
+    }
+
+    /// What the judge says of the control; `None` where it was built without a probe.
+    fn judge(&self) -> Option<Judged> {
+        self.judge_on("control")
+    }
+
+    fn judge_on(&self, only: &str) -> Option<Judged> {
+        let before = self.look();
+        let output = self.command(&self.path("subject"), only).output().unwrap();
+        let after = self.look();
+        let Output { status, stdout, stderr } = output;
+        let said = String::from_utf8([stdout, stderr].concat()).unwrap();
+        if said.contains("built without a probe") {
+            skipped("plimsoll was built without a probe");
+            return None;
+        }
+        assert_eq!(after, before, "{said}");
+        assert!(!said.contains('\x1b'), "{said:?}");
+        let results = std::fs::read(self.path("results.json")).unwrap_or_else(|e| panic!("{e}: {said}"));
+        let results = serde_json::from_slice(&results).unwrap();
+        Some(Judged { code: status.code().unwrap(), results, said })
+    }
+
+    /// Mounts and processes of this folder, cgroups of the runs in it, and what lies in it.
+    fn look(&self) -> (Vec<Host>, Vec<String>) {
+        let said = std::fs::read_to_string(self.path("said")).unwrap_or_default();
+        let runs = said.split("/plimsoll-conformance-").skip(1).filter_map(|rest| rest.split('/').next());
+        let marks = runs.map(|run| format!("plimsoll-judge-{run}")).chain(["plimsoll-subject".to_owned()]);
+        let mut hosts: Vec<Host> = marks.map(|mark| Host::look(self.dir.path(), &mark)).collect();
+        hosts.dedup();
+        let names = std::fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let names = names.map(|name| name.into_string().unwrap());
+        let own = ["subject", "said", "results.json", "killed", "once"];
+        (hosts, names.filter(|name| !own.contains(&name.as_str())).collect())
+    }
+}
+
+struct Judged {
+    code: i32,
+    results: Value,
+    said: String,
+}
+
+impl Judged {
+    /// Every row has the verdict, and its judgements say why.
+    fn all_are(&self, verdict: &str, why: &str) {
+        let rows = self.results["rows"].as_array().unwrap();
+        assert!(!rows.is_empty());
+        for row in rows {
+            assert_eq!(row["verdict"], verdict, "{row}");
+            let observed = row["judgements"][0]["observed"].as_str().unwrap();
+            assert!(observed.contains(why), "{observed}");
+        }
+    }
+}
+
+fn own_runtime() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_plimsoll")).with_file_name("plimsoll-runtime")
+}
+
+#[test]
+fn one_that_is_not_there_is_an_error() {
+    let desk = Desk::new("");
+    let output = desk.command(&desk.path("nothing"), "control").output().unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let want = format!("find the runtime {}: there is no such program", desk.path("nothing").display());
+    assert!(said.contains(&want), "{said}");
+    assert!(!desk.path("results.json").exists());
+}
+
+#[test]
+fn one_that_never_ends_is_ended() {
+    let Some(judged) = Desk::new("exec sleep 1000").judge() else { return };
+    assert_eq!(judged.code, 4, "{}", judged.said);
+    judged.all_are("INCONCLUSIVE", "the minimal container does not run: create");
+}
+
+#[test]
+fn one_that_prints_garbage_says_nothing() {
+    let body = "printf '\\033[2J\\000\\377{'; head -c 100000 /dev/urandom";
+    let Some(judged) = Desk::new(body).judge() else { return };
+    assert_eq!(judged.code, 4, "{}", judged.said);
+    judged.all_are("INCONCLUSIVE", "the minimal container does not run: its program reported nothing");
+}
+
+#[test]
+fn one_that_prints_without_end_is_ended() {
+    let Some(judged) = Desk::new("exec yes").judge() else { return };
+    assert_eq!(judged.code, 4, "{}", judged.said);
+    judged.all_are("INCONCLUSIVE", "the minimal container does not run: create");
+    let record = judged.results["cases"][0].to_string();
+    assert!(record.len() < 1 << 20, "{}", record.len());
+}
+
+#[test]
+fn what_forks_and_escapes_is_found() {
+    let body = "setsid sh -c 'sleep 1000 & setsid sleep 1000' > /dev/null 2>&1 &\nexit 1";
+    let Some(judged) = Desk::new(body).judge() else { return };
+    assert_eq!(judged.code, 4, "{}", judged.said);
+    judged.all_are("INCONCLUSIVE", "the minimal container does not run: create exited with 1");
+}
+
+#[test]
+fn one_that_kills_the_process_that_calls_it_is_survived() {
+    let Some(judged) = Desk::new("kill -9 $PPID").judge() else { return };
+    assert_eq!(judged.code, 4, "{}", judged.said);
+    judged.all_are("INCONCLUSIVE", "the minimal container could not be tried: a worker ended by signal: 9");
+}
+
+#[test]
+fn what_is_seen_once_is_no_failure() {
+    let runtime = own_runtime();
+    if !have(&[Need::Root]) {
+        return;
+    }
+    if !runtime.is_file() {
+        return skipped("plimsoll-runtime is not built beside plimsoll");
+    }
+    // One state that is asked for after a kill is wrong, and none after it.
+    let wrong = "cd \"$place\"; case \" $* \" in *' kill '*) touch killed;; *' state '*) \
+                 [ -e killed ] && [ ! -e once ] && { touch once; echo '{}'; exit 0; };; esac; cd - > /dev/null";
+    let body = format!("{wrong}\nexec {} \"$@\"", runtime.display());
+    let Some(judged) = Desk::new(&body).judge_on("lifecycle/journey") else { return };
+    let verdict = |judged: &Judged, id: &str| {
+        let rows = judged.results["rows"].as_array().unwrap().clone();
+        rows.into_iter().find(|row| row["id"] == id).map(|row| row["verdict"].clone())
+    };
+    assert_eq!(verdict(&judged, "RUN-STATE-02"), Some("INCONCLUSIVE".into()), "{}", judged.said);
+    assert!(judged.said.contains("; once more it was PASS"), "{}", judged.said);
+    // The same at all times is a failure.
+    let Some(judged) = Desk::new(&body.replace("touch once;", "")).judge_on("lifecycle/journey") else {
+        return;
+    };
+    assert_eq!(verdict(&judged, "RUN-STATE-02"), Some("FAIL".into()), "{}", judged.said);
+    assert_eq!(judged.code, 1);
+}
+
+#[test]
+fn an_interrupted_run_leaves_nothing() {
+    let desk = Desk::new("setsid sleep 1000 &\nsleep 1000");
+    let before = desk.look();
+    let mut child = desk.command(&desk.path("subject"), "control").stderr(Stdio::piped()).spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(60);
+    while !desk.path("said").exists() && child.try_wait().unwrap().is_none() && Instant::now() < end {
+        std::thread::yield_now();
+    }
+    // It may have ended already, without a probe.
+    let _ = kill_process(Pid::from_child(&child), Signal::INT);
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    if said.contains("built without a probe") {
+        return skipped("plimsoll was built without a probe");
+    }
+    assert!(said.contains("interrupted; what was running is ended and removed"), "{said}");
+    assert_eq!(output.status.code(), Some(125), "{said}");
+    assert_eq!(desk.look(), before);
+    assert!(!desk.path("results.json").exists());
+}
