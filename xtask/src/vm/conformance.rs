@@ -24,6 +24,9 @@ pub(crate) struct Options {
     /// Only cases, requirements or profiles of this name or beginning; may be repeated.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
+    /// Judge by this version of the specification instead of the newest.
+    #[arg(long, value_name = "VERSION")]
+    spec: Option<String>,
     /// Only these ways.
     #[arg(long, value_name = "WAY", value_enum)]
     ways: Vec<Way>,
@@ -121,8 +124,10 @@ fn carry(payload: &mut super::Payload, program: &Path, mark: &str) -> Result<Sub
 /// One run after the other; a runtime that cannot be executed, or lacks systemd, is named and skipped.
 fn script(options: &Options, subjects: &[Subject]) -> String {
     let mut script = "failed=0\n".to_owned();
+    let only = options.only.iter().map(|name| ("--only", name));
+    let spec = options.spec.iter().map(|version| ("--spec", version));
     let selection: Vec<String> =
-        options.only.iter().flat_map(|name| ["--only".to_owned(), name.clone()]).collect();
+        only.chain(spec).flat_map(|(option, value)| [option.to_owned(), value.clone()]).collect();
     for subject in subjects {
         let program = quote(&[&subject.place]);
         script.push_str(&format!(
