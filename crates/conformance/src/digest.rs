@@ -67,6 +67,7 @@ fn run_as(mutant: Option<&Mutant>, command: &str) -> Result<Results> {
     let streams = Streams::new(place.path(), "run")?;
     let mut process = Command::new(&file);
     process.args(subject.arguments());
+    plimsoll_sys::process::die_with_parent(&mut process);
     let ran = execute_with("answer", &mut process, Stdio::from(input), &streams, PATIENCE)?;
     let mut answers = String::new();
     let answered = std::fs::File::open(place.path().join("run.out")).context(|| "read answers")?;

@@ -25,6 +25,7 @@ pub(crate) use agent::{Agent, bound};
 pub use cases::suite;
 pub(crate) use claims::Claims;
 pub(crate) use holder::{Holder, KINDS};
+pub use host::Orphanage;
 pub use ran::Ran;
 pub(crate) use ran::{Streams, execute, execute_with};
 pub use run::{Progress, Request, run};

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use plimsoll_conformance::image::consumer::{self, Request, Subject};
 use plimsoll_conformance::image::{self, Colour, Limits, Report, Strictness};
 use plimsoll_conformance::image::{converter, copier, unpacker};
+use plimsoll_conformance::runtime::Orphanage;
 use plimsoll_conformance::{Kind, Registry, Results};
 
 use crate::args::Format;
@@ -60,6 +61,7 @@ fn consume(
         (Some(command), _) => Subject::new(first_word(command), command, &verb.rootfs),
         (None, preset) => Subject::preset(kind, preset.as_deref().unwrap_or_default()),
     };
+    let _orphanage = Orphanage::open()?;
     let bar = super::conformance::progress_bar();
     let mut show = |done: usize, total: usize, name: &str| {
         bar.set_length(total as u64);
@@ -82,6 +84,7 @@ pub(super) fn copier(verb: &JudgeConsumer) -> Result<ExitCode> {
 }
 
 pub(super) fn digest(verb: &JudgeDigest) -> Result<ExitCode> {
+    let _orphanage = Orphanage::open()?;
     match plimsoll_conformance::digest::run(&verb.command) {
         Err(error) if error.kind() == Kind::Request => unreadable(&error),
         results => finish(&results?, verb.output.as_deref()),

@@ -177,6 +177,22 @@ fn what_is_seen_once_is_no_failure() {
 }
 
 #[test]
+fn what_escapes_from_other_subjects_is_ended_too() {
+    let desk = Desk::new("setsid sh -c 'sleep 1000 & setsid sleep 1000' > /dev/null 2>&1 &\nexit 1");
+    let before = desk.look();
+    for (verb, arguments) in [("unpacker", " {layout} {target}"), ("digest", "")] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+        let subject = format!("{}{arguments}", desk.path("subject").display());
+        command.args(["conformance", verb, "--command"]).arg(subject).current_dir(desk.dir.path());
+        let output = command.env("TMPDIR", desk.dir.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains(" rows: ") && desk.path("said").exists(), "{verb}: {said}");
+        assert_eq!(desk.look(), before, "{verb}");
+        std::fs::remove_file(desk.path("said")).unwrap();
+    }
+}
+
+#[test]
 fn an_interrupted_run_leaves_nothing() {
     let desk = Desk::new("setsid sleep 1000 &\nsleep 1000");
     let before = desk.look();

@@ -81,6 +81,7 @@ impl Stage {
             words.split_first().ok_or_else(|| Error::new(Kind::Request, "the command is empty"))?;
         let mut command = Command::new(program);
         command.args(arguments).current_dir(&place).env("XDG_RUNTIME_DIR", place.join("scratch"));
+        plimsoll_sys::process::die_with_parent(&mut command);
         let mut ran = execute("consume", &mut command, &streams, PATIENCE)?;
         let root = target.join(&self.subject.rootfs);
         if let Some(mutant) = &self.mutant {

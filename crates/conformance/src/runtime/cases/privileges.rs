@@ -6,9 +6,9 @@ use rustix::thread::CapabilitySet;
 use serde_json::{Value, json};
 
 use crate::case::{Case, Obstacle};
-use crate::error::Context as _;
+use crate::error::{Context as _, Result};
 use crate::evidence::judge::{
-    all, each_refused_by_start, equals, is_not, provided, refused_by_start, satisfies, where_supported,
+    all, each_refused_by_start, equals, is_not, provided, refused_by_start, same, satisfies, where_supported,
 };
 use crate::evidence::{Evidence, Judge};
 use crate::runtime::Stage;
@@ -148,11 +148,15 @@ fn no_new_privileges() -> Case<Stage> {
 
 const OOM_SCORE: &str = "/proc/self/oom_score_adj";
 
+fn own_score() -> Result<i64> {
+    let text = std::fs::read_to_string(OOM_SCORE).context(|| format!("read {OOM_SCORE}"))?;
+    Ok(text.trim().parse().unwrap_or_default())
+}
+
 /// Lowering the value takes CAP_SYS_RESOURCE, so that is tried only by those who have it.
 fn oom_score() -> Case<Stage> {
     Case::new("process/oom-score", |stage: &mut Stage| {
-        let text = std::fs::read_to_string(OOM_SCORE).context(|| format!("read {OOM_SCORE}"))?;
-        let own: i64 = text.trim().parse().unwrap_or_default();
+        let own = own_score()?;
         let mut values = vec![own, 100, 999, 1000];
         values.retain(|value| *value >= own);
         if has(CapabilitySet::SYS_RESOURCE) {
@@ -184,12 +188,15 @@ fn scores() -> Judge {
 
 fn oom_score_inherited() -> Case<Stage> {
     Case::new("process/oom-score-unset", |stage: &mut Stage| {
-        std::fs::write(OOM_SCORE, "17").context(|| format!("write {OOM_SCORE}"))?;
-        stage.note_caller(&["choom", "--adjust", "17", "--"]);
+        // Another than that of whoever has started this, and no lower: anybody may raise it.
+        let score = (own_score()? + 17).min(1000);
+        std::fs::write(OOM_SCORE, score.to_string()).context(|| format!("write {OOM_SCORE}"))?;
+        stage.note_caller(&["choom", "--adjust", &score.to_string(), "--"]);
+        stage.evidence.record("score", score);
         let config = stage.config(&["exit:0"]);
         stage.observe("life", &config)
     })
-    .rule("CFG-LPROC-04", equals("/life/report/oomScoreAdj", 17))
+    .rule("CFG-LPROC-04", same("/life/report/oomScoreAdj", "/score"))
 }
 
 fn apparmor() -> Case<Stage> {
