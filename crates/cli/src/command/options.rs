@@ -41,7 +41,7 @@ pub(super) fn overrides(
             args::Network::None => Network::None,
         },
         hostname: options.hostname.clone().or_else(|| Some(name.chars().take(63).collect())),
-        cgroups_path: rootless.is_none().then(|| format!("/plimsoll/{name}")),
+        cgroups_path: rootless.is_none().then(|| format!("/plimsoll-{name}")),
         cgroup_namespace: std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
         rootless: rootless.clone(),
         annotations: Vec::new(),

@@ -234,3 +234,16 @@ fn nothing_runs_on_after_the_tool_was_killed() {
     sandbox.must(&["rm", "--force", "box"]);
     assert_eq!(sandbox.must(&["ps", "-aq"]), "");
 }
+
+#[test]
+fn no_cgroup_is_left_above_the_containers() {
+    let Some(sandbox) = Sandbox::busybox() else { return };
+    let hierarchies = || std::fs::read_dir("/sys/fs/cgroup").unwrap().map(|entry| entry.unwrap().path());
+    let above = || -> Vec<_> {
+        let places = hierarchies().chain(["/sys/fs/cgroup".into()]).map(|place| place.join("plimsoll"));
+        places.filter(|place| place.exists()).collect()
+    };
+    let before = above();
+    sandbox.run(&[], "true");
+    assert_eq!(above(), before);
+}

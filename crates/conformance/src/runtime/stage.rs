@@ -264,7 +264,8 @@ impl Stage {
     /// [`Kind::Environment`](crate::Kind::Environment) where it cannot be executed.
     pub(crate) fn note_version(&mut self) -> Result<()> {
         let subject = &self.settings.subject;
-        let line = subject.command(subject.dialect.arguments("version", &[]).unwrap_or_default());
+        let Some(arguments) = subject.dialect.arguments("version", &[]) else { return Ok(()) };
+        let line = subject.command(arguments);
         let Some((program, arguments)) = line.split_first() else { return Ok(()) };
         self.count += 1;
         let streams = Streams::new(&self.place, &format!("call-{}", self.count))?;
