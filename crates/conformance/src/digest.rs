@@ -26,7 +26,7 @@ use crate::requirement::{Area, Registry};
 use crate::results::{
     CaseRecord, FORMAT, JudgementRecord, Results, SubjectRecord, Suite, judge_all, profiles,
 };
-use crate::runtime::{Streams, digest_of, execute_with};
+use crate::runtime::{Bounds, Keeper, Streams, digest_of, execute_with, give_environment};
 
 pub use mutants::{Mutant, mutants};
 pub use vectors::suite;
@@ -36,13 +36,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Most bytes of all answers: a question takes some hundred.
 const ANSWERS: u64 = 4 << 20;
 
-/// Asks the program of `command` everything and judges its answers.
+/// Asks the program of `command` everything and judges its answers. `keeper` ends what the program leaves running;
+/// there is none in a process that has other children.
 ///
 /// # Errors
 /// [`Kind::Request`] where the command is empty or not to be found, [`Kind::Environment`] where the harness
-/// cannot work. A subject that does not answer is no error.
-pub fn run(command: &str) -> Result<Results> {
-    run_as(None, command)
+/// cannot work or is asked to end. A subject that does not answer is no error.
+pub fn run(command: &str, keeper: Option<&Keeper>) -> Result<Results> {
+    run_as(None, command, keeper)
 }
 
 /// As [`run`], with answers that are wrong as those of `mutant`.
@@ -50,10 +51,10 @@ pub fn run(command: &str) -> Result<Results> {
 /// # Errors
 /// Likewise.
 pub fn run_mutant(mutant: &Mutant, command: &str) -> Result<Results> {
-    run_as(Some(mutant), command)
+    run_as(Some(mutant), command, None)
 }
 
-fn run_as(mutant: Option<&Mutant>, command: &str) -> Result<Results> {
+fn run_as(mutant: Option<&Mutant>, command: &str, keeper: Option<&Keeper>) -> Result<Results> {
     let registry = Registry::load()?;
     let subject = crate::image::consumer::Program::new(command)?;
     let file = subject.file()?;
@@ -67,8 +68,14 @@ fn run_as(mutant: Option<&Mutant>, command: &str) -> Result<Results> {
     let streams = Streams::new(place.path(), "run")?;
     let mut process = Command::new(&file);
     process.args(subject.arguments());
+    give_environment(&mut process);
     plimsoll_sys::process::die_with_parent(&mut process);
-    let ran = execute_with("answer", &mut process, Stdio::from(input), &streams, PATIENCE)?;
+    let bounds = Bounds { patience: PATIENCE, keeper };
+    let ran = execute_with("answer", &mut process, Stdio::from(input), &streams, bounds)?;
+    if let Some(keeper) = keeper {
+        keeper.sweep();
+        keeper.go_on()?;
+    }
     let mut answers = String::new();
     let answered = std::fs::File::open(place.path().join("run.out")).context(|| "read answers")?;
     // What is no text answers nothing.

@@ -71,7 +71,9 @@ fn script(tests: &[(String, PathBuf)], filter: &[String]) -> String {
     let mut script = "failed=0\n".to_owned();
     let left_out = LEFT_OUT.map(|name| format!("--skip {name}")).join(" ");
     for name in LEFT_OUT {
-        script.push_str(&format!("echo 'skipped: {name}: the machine is too slow for its limits of time'\n"));
+        script.push_str(&format!(
+            "echo 'skipped: {name}: its limits of time ask for a processor that is not emulated'\n"
+        ));
     }
     for (name, path) in tests {
         let program = quote(&[path.to_string_lossy()]);

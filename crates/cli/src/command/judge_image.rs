@@ -5,12 +5,13 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use plimsoll_conformance::image::consumer::{self, Request, Subject};
 use plimsoll_conformance::image::{self, Colour, Limits, Report, Strictness};
 use plimsoll_conformance::image::{converter, copier, unpacker};
-use plimsoll_conformance::runtime::Orphanage;
+use plimsoll_conformance::runtime::Keeper;
 use plimsoll_conformance::{Kind, Registry, Results};
 
 use crate::args::Format;
@@ -61,7 +62,7 @@ fn consume(
         (Some(command), _) => Subject::new(first_word(command), command, &verb.rootfs),
         (None, preset) => Subject::preset(kind, preset.as_deref().unwrap_or_default()),
     };
-    let _orphanage = Orphanage::open()?;
+    let keeper = Some(Arc::new(Keeper::begin()?));
     let bar = super::conformance::progress_bar();
     let mut show = |done: usize, total: usize, name: &str| {
         bar.set_length(total as u64);
@@ -69,7 +70,7 @@ fn consume(
         bar.set_message(name.to_owned());
     };
     let judged = subject.and_then(|subject| {
-        let request = Request { subject, version: verb.spec.clone(), only: verb.only.clone() };
+        let request = Request { subject, version: verb.spec.clone(), only: verb.only.clone(), keeper };
         consumer::run(kind, &request, suite, &mut show)
     });
     bar.finish_and_clear();
@@ -84,8 +85,7 @@ pub(super) fn copier(verb: &JudgeConsumer) -> Result<ExitCode> {
 }
 
 pub(super) fn digest(verb: &JudgeDigest) -> Result<ExitCode> {
-    let _orphanage = Orphanage::open()?;
-    match plimsoll_conformance::digest::run(&verb.command) {
+    match plimsoll_conformance::digest::run(&verb.command, Some(&Keeper::begin()?)) {
         Err(error) if error.kind() == Kind::Request => unreadable(&error),
         results => finish(&results?, verb.output.as_deref()),
     }

@@ -53,7 +53,8 @@ fn survivors(kind: &str, subject: &Subject, suite: &[Case<Stage>], mutants: &[Mu
 
 /// Every mutant of `subject` is noticed, and what the subject itself passes is all noticed by one of them.
 fn prove(kind: &str, subject: &Subject, suite: &[Case<Stage>], mutants: Vec<Mutant>) {
-    let request = Request { subject: subject.clone(), version: "main".to_owned(), only: Vec::new() };
+    let request =
+        Request { subject: subject.clone(), version: "main".to_owned(), only: Vec::new(), keeper: None };
     let whole = run(kind, &request, suite, &mut |_, _, _| {}).unwrap();
     let (rows, _) = said(&whole, Verdict::Pass);
     let (mut proven, mut idle) = (BTreeSet::<&str>::new(), Vec::new());
@@ -108,7 +109,7 @@ fn every_mutant_of_a_copier_is_noticed() {
 #[test]
 fn every_mutant_of_a_digest_is_noticed() {
     let command = format!("{PROGRAM} conformance digest-adapter");
-    let whole = digest::run(&command).unwrap();
+    let whole = digest::run(&command, None).unwrap();
     assert!(whole.rows.iter().all(|row| row.verdict == Verdict::Pass), "{:?}", whole.counts());
     let mut proven = BTreeSet::<&str>::new();
     for mutant in digest::mutants() {

@@ -32,9 +32,24 @@ impl Desk {
     }
 
     fn command(&self, subject: &Path, only: &str) -> Command {
+        self.patient_command("1", subject, only)
+    }
+
+    /// `patience` in seconds is that for one operation.
+    fn patient_command(&self, patience: &str, subject: &Path, only: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
         command.args(["conformance", "run", "--only", only, "-o", "results.json"]);
-        command.args(["--operation-patience", "1", "--patience", "20", "--only-cgroup2"]).arg(subject);
+        command.args(["--operation-patience", patience, "--patience", "20", "--only-cgroup2"]).arg(subject);
+        command.current_dir(self.dir.path()).env("TMPDIR", self.dir.path());
+        command
+    }
+
+    /// The judge of programs that are no runtimes.
+    fn other(&self, verb: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+        let arguments = if verb == "digest" { "" } else { " {layout} {target}" };
+        let subject = format!("{}{arguments}", self.path("subject").display());
+        command.args(["conformance", verb, "--command"]).arg(subject);
         command.current_dir(self.dir.path()).env("TMPDIR", self.dir.path());
         command
     }
@@ -180,11 +195,8 @@ fn what_is_seen_once_is_no_failure() {
 fn what_escapes_from_other_subjects_is_ended_too() {
     let desk = Desk::new("setsid sh -c 'sleep 1000 & setsid sleep 1000' > /dev/null 2>&1 &\nexit 1");
     let before = desk.look();
-    for (verb, arguments) in [("unpacker", " {layout} {target}"), ("digest", "")] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
-        let subject = format!("{}{arguments}", desk.path("subject").display());
-        command.args(["conformance", verb, "--command"]).arg(subject).current_dir(desk.dir.path());
-        let output = command.env("TMPDIR", desk.dir.path()).output().unwrap();
+    for verb in ["unpacker", "digest"] {
+        let output = desk.other(verb).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(said.contains(" rows: ") && desk.path("said").exists(), "{verb}: {said}");
         assert_eq!(desk.look(), before, "{verb}");
@@ -192,18 +204,27 @@ fn what_escapes_from_other_subjects_is_ended_too() {
     }
 }
 
-#[test]
-fn an_interrupted_run_leaves_nothing() {
-    let desk = Desk::new("setsid sleep 1000 &\nsleep 1000");
-    let before = desk.look();
-    let mut child = desk.command(&desk.path("subject"), "control").stderr(Stdio::piped()).spawn().unwrap();
+/// Interrupts the judge while it waits for its subject; what it says then.
+fn interrupt(desk: &Desk, judge: Command) -> Output {
+    interrupt_when(judge, || desk.path("said").exists())
+}
+
+fn interrupt_when(mut judge: Command, ready: impl Fn() -> bool) -> Output {
+    let mut child = judge.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let end = Instant::now() + Duration::from_secs(60);
-    while !desk.path("said").exists() && child.try_wait().unwrap().is_none() && Instant::now() < end {
+    while !ready() && child.try_wait().unwrap().is_none() && Instant::now() < end {
         std::thread::yield_now();
     }
     // It may have ended already, without a probe.
     let _ = kill_process(Pid::from_child(&child), Signal::INT);
-    let output = child.wait_with_output().unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn an_interrupted_run_leaves_nothing() {
+    let desk = Desk::new("setsid sleep 1000 &\nsleep 1000");
+    let before = desk.look();
+    let output = interrupt(&desk, desk.command(&desk.path("subject"), "control"));
     let said = String::from_utf8(output.stderr).unwrap();
     if said.contains("built without a probe") {
         return skipped("plimsoll was built without a probe");
@@ -212,4 +233,66 @@ fn an_interrupted_run_leaves_nothing() {
     assert_eq!(output.status.code(), Some(125), "{said}");
     assert_eq!(desk.look(), before);
     assert!(!desk.path("results.json").exists());
+}
+
+#[test]
+fn of_all_workers_nothing_is_left_when_a_run_is_interrupted() {
+    let runtime = own_runtime();
+    if !have(&[Need::Root]) {
+        return;
+    }
+    if !runtime.is_file() {
+        return skipped("plimsoll-runtime is not built beside plimsoll");
+    }
+    // After the control, whoever is created hangs once it is there.
+    let runtime = runtime.display();
+    let body = format!(
+        "{runtime} \"$@\" || exit\ncase \" $* \" in *' create '*) [ -e \"$place/once\" ] && {{ \
+         echo >> \"$place/killed\"; exec sleep 1000; }}; touch \"$place/once\";; esac"
+    );
+    let desk = Desk::new(&body);
+    let before = desk.look();
+    let mut judge = desk.patient_command("20", &desk.path("subject"), "lifecycle");
+    judge.args(["--jobs", "2"]);
+    let both = || std::fs::read(desk.path("killed")).is_ok_and(|text| text.len() == 2);
+    let output = interrupt_when(judge, both);
+    let said = String::from_utf8(output.stderr).unwrap();
+    if said.contains("built without a probe") {
+        return skipped("plimsoll was built without a probe");
+    }
+    assert!(both(), "{said}");
+    assert!(said.contains("interrupted; what was running is ended and removed"), "{said}");
+    assert_eq!(desk.look(), before);
+}
+
+#[test]
+fn other_judgements_leave_nothing_either_when_they_are_interrupted() {
+    for verb in ["unpacker", "converter", "copier", "digest"] {
+        let desk = Desk::new("setsid sleep 1000 &\nsleep 1000");
+        let before = desk.look();
+        let output = interrupt(&desk, desk.other(verb));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("interrupted; what was running is ended and removed"), "{verb}: {said}");
+        assert_eq!(output.status.code(), Some(125), "{verb}: {said}");
+        assert_eq!(desk.look(), before, "{verb}");
+    }
+}
+
+#[test]
+fn subjects_begin_with_no_signal_blocked_and_an_environment_that_changes_nothing() {
+    for verb in ["unpacker", "digest", "run"] {
+        let body =
+            "{ grep SigBlk /proc/self/status; env | grep RUST_BACKTRACE; } >> \"$place/killed\"; exit 1";
+        let desk = Desk::new(body);
+        let mut judge = match verb {
+            "run" => desk.command(&desk.path("subject"), "control"),
+            _ => desk.other(verb),
+        };
+        judge.env("RUST_BACKTRACE", "1").output().unwrap();
+        // Without a probe no runtime is run.
+        let seen = std::fs::read_to_string(desk.path("killed")).unwrap_or_default();
+        assert!(!seen.is_empty() || verb == "run", "{verb}");
+        let other = seen.lines().find(|line| *line != "SigBlk:\t0000000000000000");
+        assert_eq!(other, None, "{verb}");
+    }
 }

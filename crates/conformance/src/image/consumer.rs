@@ -9,6 +9,7 @@ mod tree;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ use crate::requirement::{Area, Registry};
 use crate::results::{
     CaseRecord, FORMAT, JudgementRecord, Results, SubjectRecord, Suite, judge_all, profiles,
 };
-use crate::runtime::{Streams, digest_of, execute};
+use crate::runtime::{Bounds, Keeper, Streams, digest_of, execute, give_environment};
 
 use super::golden::Golden;
 
@@ -39,6 +40,7 @@ const CONFIG_LIMIT: u64 = 4 << 20;
 pub struct Stage {
     subject: Subject,
     mutant: Option<Mutant>,
+    keeper: Option<Arc<Keeper>>,
     place: PathBuf,
     evidence: Evidence,
 }
@@ -80,9 +82,11 @@ impl Stage {
         let (program, arguments) =
             words.split_first().ok_or_else(|| Error::new(Kind::Request, "the command is empty"))?;
         let mut command = Command::new(program);
+        give_environment(&mut command);
         command.args(arguments).current_dir(&place).env("XDG_RUNTIME_DIR", place.join("scratch"));
         plimsoll_sys::process::die_with_parent(&mut command);
-        let mut ran = execute("consume", &mut command, &streams, PATIENCE)?;
+        let bounds = Bounds { patience: PATIENCE, keeper: self.keeper.as_deref() };
+        let mut ran = execute("consume", &mut command, &streams, bounds)?;
         let root = target.join(&self.subject.rootfs);
         if let Some(mutant) = &self.mutant {
             mutant.ends(golden, &mut ran);
@@ -145,12 +149,16 @@ pub struct Request {
     pub version: String,
     /// Cases or rows by name, or the beginning of one; everything where empty.
     pub only: Vec<String>,
+    /// Who ends what a case leaves running, and the run where this process is asked to end; `None` in a process
+    /// that has other children.
+    pub keeper: Option<Arc<Keeper>>,
 }
 
 /// Runs `suite` and judges it.
 ///
 /// # Errors
-/// [`Kind::Request`] where nothing is selected, [`Kind::Environment`] where the harness cannot work.
+/// [`Kind::Request`] where nothing is selected, [`Kind::Environment`] where the harness cannot work or is asked to
+/// end.
 pub fn run(
     kind: &str,
     request: &Request,
@@ -167,7 +175,7 @@ pub fn run(
 pub fn run_mutant(mutant: &Mutant, kind: &str, subject: &Subject, suite: &[Case<Stage>]) -> Result<Results> {
     let mut subject = subject.clone();
     subject.name = format!("{} as the mutant {}", subject.name, mutant.name);
-    let request = Request { subject, version: "main".to_owned(), only: Vec::new() };
+    let request = Request { subject, version: "main".to_owned(), only: Vec::new(), keeper: None };
     run_as(Some(mutant), kind, &request, suite, &mut |_, _, _| {})
 }
 
@@ -200,6 +208,7 @@ fn run_as(
         let stage = Stage {
             subject: request.subject.clone(),
             mutant: mutant.cloned(),
+            keeper: request.keeper.clone(),
             place,
             evidence: Evidence::default(),
         };
@@ -236,6 +245,10 @@ fn one(mut stage: Stage, case: &Case<Stage>) -> Result<CaseRecord> {
     let start = Instant::now();
     std::fs::create_dir(&stage.place).context(|| "make a folder")?;
     let obstacle = (case.run)(&mut stage).err();
+    if let Some(keeper) = &stage.keeper {
+        keeper.sweep();
+        keeper.go_on()?;
+    }
     let record = CaseRecord {
         name: case.name.clone(),
         evidence: stage.evidence.to_record(),

@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait, waitpid};
 
-use crate::error::{Context as _, Result};
-
 /// The host as a worker sees it, as far as the subject can change it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Host(BTreeSet<String>);
@@ -169,30 +167,6 @@ pub(crate) fn kill_orphans(workers: &[i32]) {
                 return;
             }
         }
-    }
-}
-
-/// Takes in what loses its parent among the descendants of this process, and ends it when it is dropped: what a
-/// subject has left that forks and goes its own way. All children of this process end with it, so it is for
-/// programs that have no others.
-#[derive(Debug)]
-pub struct Orphanage(());
-
-impl Orphanage {
-    /// Opens it.
-    ///
-    /// # Errors
-    /// [`Kind::Environment`](crate::Kind::Environment) where the kernel refuses.
-    pub fn open() -> Result<Orphanage> {
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .context(|| "become the reaper of orphans")?;
-        Ok(Orphanage(()))
-    }
-}
-
-impl Drop for Orphanage {
-    fn drop(&mut self) {
-        kill_descendants();
     }
 }
 

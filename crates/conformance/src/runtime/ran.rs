@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 use crate::error::{Context as _, Error, Kind, Result};
 
+use super::keeper::Keeper;
+
 /// Most bytes that an operation may print before it is killed; a container's output counts, for it shares
 /// the streams of its `create`.
 const OUTPUT_LIMIT: u64 = 16 << 20;
@@ -98,14 +100,23 @@ pub(crate) fn contents(file: &std::fs::File, most: usize) -> Vec<u8> {
     bytes
 }
 
-/// Runs `command` with `streams` and nothing to read, for at most `patience`.
+/// What ends an operation that does not end by itself, besides too much output.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds<'a> {
+    /// Most time that it may take.
+    pub patience: Duration,
+    /// Who hears when the judge is asked to end; `None` where somebody else ends the judge.
+    pub keeper: Option<&'a Keeper>,
+}
+
+/// Runs `command` with `streams` and nothing to read, within `bounds`.
 pub(crate) fn execute(
     operation: &str,
     command: &mut Command,
     streams: &Streams,
-    patience: Duration,
+    bounds: Bounds<'_>,
 ) -> Result<Ran> {
-    execute_with(operation, command, Stdio::null(), streams, patience)
+    execute_with(operation, command, Stdio::null(), streams, bounds)
 }
 
 /// As [`execute`], with something to read.
@@ -114,7 +125,7 @@ pub(crate) fn execute_with(
     command: &mut Command,
     input: Stdio,
     streams: &Streams,
-    patience: Duration,
+    bounds: Bounds<'_>,
 ) -> Result<Ran> {
     let duplicate = |file: &std::fs::File| file.try_clone().context(|| "duplicate a descriptor");
     command.stdout(duplicate(&streams.stdout)?).stderr(duplicate(&streams.stderr)?);
@@ -123,7 +134,7 @@ pub(crate) fn execute_with(
     let line = std::iter::once(command.get_program()).chain(command.get_args());
     let line: Vec<String> = line.map(|word| word.to_string_lossy().into_owned()).collect();
     let mut child = command.spawn().context(|| format!("execute {}", line.join(" ")))?;
-    let ended = wait(&mut child, streams, patience)?;
+    let ended = wait(&mut child, streams, bounds)?;
     Ok(Ran {
         operation: operation.to_owned(),
         command: line,
@@ -134,17 +145,20 @@ pub(crate) fn execute_with(
     })
 }
 
-/// Waits for the child; kills its group and gives `None` when its time or its output is over.
-fn wait(child: &mut Child, streams: &Streams, patience: Duration) -> Result<Option<ExitStatus>> {
+/// Waits for the child; kills its group and gives `None` when its time or its output is over, or the judge is asked
+/// to end.
+fn wait(child: &mut Child, streams: &Streams, bounds: Bounds<'_>) -> Result<Option<ExitStatus>> {
     let pid = Pid::from_child(child);
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).context(|| "watch the subject")?;
-    let end = Instant::now() + patience;
+    let end = Instant::now() + bounds.patience;
     while Instant::now() < end && streams.size() <= OUTPUT_LIMIT {
         let next = LOOK.min(end.saturating_duration_since(Instant::now()));
         let next = Timespec { tv_sec: 0, tv_nsec: i64::from(next.subsec_nanos()) };
-        let mut watched = [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)];
+        let mut watched = vec![PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)];
+        watched.extend(bounds.keeper.map(Keeper::interrupt));
         match poll(&mut watched, Some(&next)) {
             Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) if watched.first().is_some_and(|child| child.revents().is_empty()) => break,
             Ok(_) => return child.wait().map(Some).context(|| "wait for the subject"),
             Err(e) => return Err(Error::because(Kind::Environment, "wait for the subject", e)),
         }

@@ -10,7 +10,6 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use plimsoll_spec::json;
-use plimsoll_sys::signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
@@ -24,10 +23,11 @@ use crate::results::{
 use crate::verdict::Verdict;
 
 use super::host;
+use super::keeper::Keeper;
 use super::place::Place;
 use super::settings::{CgroupDriver, Settings};
 use super::stage::Stage;
-use super::subject::{Subject, digest_of};
+use super::subject::{Subject, digest_of, give_environment};
 
 /// The case that everything else builds on: where it does not pass, nothing can be said.
 pub(super) const CONTROL: &str = "control/minimal";
@@ -287,16 +287,13 @@ impl Job {
 /// The workers, and what ends them early.
 pub(super) struct Pool<'a> {
     request: &'a Request,
-    interrupts: std::os::fd::OwnedFd,
+    keeper: Keeper,
 }
 
 impl Pool<'_> {
     pub(super) fn new(request: &Request) -> Result<Pool<'_>> {
         // What a killed worker leaves comes to this process, and is ended by it.
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .context(|| "become the reaper of orphans")?;
-        let interrupts = signal::block_and_watch().context(|| "watch signals")?;
-        Ok(Pool { request, interrupts })
+        Ok(Pool { request, keeper: Keeper::begin()? })
     }
 
     /// As [`Pool::run`], for a caller to whom all tasks are alike.
@@ -332,22 +329,21 @@ impl Pool<'_> {
             if jobs.is_empty() {
                 return Ok(records);
             }
-            if self.wait(&jobs)? {
-                jobs.into_iter().for_each(|job| drop(self.end(job, &[])));
-                host::kill_orphans(&[]);
-                return Err(Error::new(
-                    Kind::Environment,
-                    "interrupted; what was running is ended and removed",
-                ));
+            self.wait(&jobs)?;
+            if let Err(interrupted) = self.keeper.go_on() {
+                while let Some(job) = jobs.pop() {
+                    // Nobody reads what it would have said.
+                    let _ = self.end(job, &pids(jobs.iter()));
+                }
+                return Err(interrupted);
             }
             let now = Instant::now();
-            let (over, running): (Vec<_>, Vec<_>) =
+            let (mut over, running): (Vec<_>, Vec<_>) =
                 jobs.into_iter().partition(|job| job.end <= now || has_ended(&job.pidfd));
             jobs = running;
-            let workers: Vec<i32> = jobs.iter().map(Job::pid).collect();
-            for job in over {
+            while let Some(job) = over.pop() {
                 let (task, name) = (job.task, job.name.clone());
-                records.push((task, self.end(job, &workers)?));
+                records.push((task, self.end(job, &pids(jobs.iter().chain(&over)))?));
                 progress(done + records.len(), total, &name);
             }
         }
@@ -365,6 +361,7 @@ impl Pool<'_> {
         let mut command = Command::new(program);
         command.args(arguments).arg(name).arg(index.to_string()).stdin(Stdio::piped());
         command.stdout(output.try_clone().context(context)?).process_group(0);
+        give_environment(&mut command);
         plimsoll_sys::process::die_with_parent(&mut command);
         let mut child = command.spawn().context(context)?;
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).context(context)?;
@@ -383,27 +380,20 @@ impl Pool<'_> {
         })
     }
 
-    /// Waits until a worker ends or its time is over; whether the run is interrupted.
-    fn wait(&self, jobs: &[Job]) -> Result<bool> {
+    /// Waits until a worker ends, its time is over, or the run is interrupted.
+    fn wait(&self, jobs: &[Job]) -> Result<()> {
         let next = jobs.iter().map(|job| job.end).min().unwrap_or_else(Instant::now);
         let left = next.saturating_duration_since(Instant::now());
         let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
-        let mut watched = vec![PollFd::new(&self.interrupts, PollFlags::IN)];
+        let mut watched = vec![self.keeper.interrupt()];
         watched.extend(jobs.iter().map(|job| PollFd::new(&job.pidfd, PollFlags::IN)));
         match poll(&mut watched, Some(&left)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(e) => return Err(Error::because(Kind::Environment, "wait for workers", e)),
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(e) => Err(Error::because(Kind::Environment, "wait for workers", e)),
         }
-        const ENDING: [i32; 4] = [1, 2, 3, 15];
-        while let Some(number) = signal::next(&self.interrupts).context(|| "read a signal")? {
-            if ENDING.contains(&number) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
-    /// Takes the record of a worker that has ended, or ends it and says so; `workers` go on.
+    /// Takes the record of a worker that has ended, or ends it and says so; `workers` are not touched.
     fn end(&self, mut job: Job, workers: &[i32]) -> Result<CaseRecord> {
         let in_time = has_ended(&job.pidfd);
         if !in_time {
@@ -432,6 +422,10 @@ impl Pool<'_> {
         };
         Ok(unjudged(&job.name, &obstacle))
     }
+}
+
+fn pids<'a>(jobs: impl Iterator<Item = &'a Job>) -> Vec<i32> {
+    jobs.map(Job::pid).collect()
 }
 
 fn has_ended(pidfd: &std::os::fd::OwnedFd) -> bool {

@@ -23,7 +23,7 @@ use crate::probe::frames;
 use super::bundle_record::{self, USUAL};
 use super::caller::Caller;
 use super::host::Host;
-use super::ran::{Ran, Streams, execute};
+use super::ran::{Bounds, Ran, Streams, execute};
 use super::settings::{CgroupDriver, Settings};
 
 pub use console::{ConsoleSocket, Terminal};
@@ -253,7 +253,7 @@ impl Stage {
         let (program, arguments) = line.split_first().ok_or_else(unknown)?;
         let mut command = Command::new(program);
         command.args(arguments).current_dir(folder).envs(self.environment.iter().cloned());
-        let ran = execute(operation, &mut command, streams, self.patience())?;
+        let ran = execute(operation, &mut command, streams, self.bounds())?;
         self.note(&ran, folder);
         Ok(ran)
     }
@@ -269,11 +269,16 @@ impl Stage {
         let Some((program, arguments)) = line.split_first() else { return Ok(()) };
         self.count += 1;
         let streams = Streams::new(&self.place, &format!("call-{}", self.count))?;
-        let ran = execute("version", Command::new(program).args(arguments), &streams, self.patience())?;
+        let ran = execute("version", Command::new(program).args(arguments), &streams, self.bounds())?;
         let first = ran.stdout.lines().next().unwrap_or_default();
         let text: String = first.chars().filter(|c| !c.is_control()).take(VERSION_LENGTH).collect();
         self.evidence.record("version", text);
         Ok(())
+    }
+
+    /// Of one operation; the runner ends the worker itself.
+    fn bounds(&self) -> Bounds<'static> {
+        Bounds { patience: self.patience(), keeper: None }
     }
 
     fn patience(&self) -> Duration {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use plimsoll_digest::{Algorithm, Digest, DigestReader};
 use serde_json::{Value, json};
@@ -145,6 +146,25 @@ impl Subject {
         let program = self.program.to_string_lossy().into_owned();
         self.wrapper.iter().cloned().chain([program]).chain(arguments).collect()
     }
+}
+
+/// What every subject is given of this process's environment; the rest would make results depend on it, as
+/// `RUST_BACKTRACE` and `GODEBUG` change what runtimes say and how long they take.
+const GIVEN: [&str; 8] = [
+    "DBUS_SESSION_BUS_ADDRESS",
+    "HOME",
+    "LD_LIBRARY_PATH",
+    "LOGNAME",
+    "PATH",
+    "TMPDIR",
+    "USER",
+    "XDG_RUNTIME_DIR",
+];
+
+/// Gives `command` an environment that is the same wherever a subject is judged but for places and names.
+pub(crate) fn give_environment(command: &mut Command) {
+    let given = GIVEN.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+    command.env_clear().envs(given);
 }
 
 /// The digest of a file.

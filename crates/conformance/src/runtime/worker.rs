@@ -21,6 +21,7 @@ use crate::results::{CaseRecord, JudgementRecord};
 
 use super::cases::suite;
 use super::host::{self, Host};
+use super::keeper;
 use super::settings::Settings;
 use super::stage::Stage;
 
@@ -38,8 +39,7 @@ pub fn work(name: &str, index: &str) -> Result<()> {
         .iter()
         .find(|case| case.name == name)
         .ok_or_else(|| Error::new(Kind::Request, format!("there is no case {name:?}")))?;
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-        .context(|| "become the reaper of orphans")?;
+    keeper::adopt_orphans()?;
     let other_cgroups = own_mounts(&settings)?;
     let place = settings.place.join(index);
     std::fs::create_dir(&place).context(|| format!("make {}", place.display()))?;

@@ -9,7 +9,7 @@ use plimsoll_conformance::{Case, Results, Verdict};
 use plimsoll_test_support::{Need, have};
 
 fn judge(kind: &str, subject: Subject, suite: &[Case<Stage>]) -> Results {
-    let request = Request { subject, version: "main".to_owned(), only: Vec::new() };
+    let request = Request { subject, version: "main".to_owned(), only: Vec::new(), keeper: None };
     run(kind, &request, suite, &mut |_, _, _| {}).unwrap()
 }
 
@@ -81,7 +81,8 @@ fn skopeo_copies_as_the_text_says() {
 #[test]
 fn nothing_selected_is_an_error() {
     let subject = Subject::new("x", "true {layout} {target}", "").unwrap();
-    let request = Request { subject, version: "1.1".to_owned(), only: vec!["nothing".to_owned()] };
+    let request =
+        Request { subject, version: "1.1".to_owned(), only: vec!["nothing".to_owned()], keeper: None };
     let error = run("unpacker", &request, &unpacker::suite(), &mut |_, _, _| {}).unwrap_err();
     assert_eq!(error.to_string(), "nothing is selected by nothing");
 }

@@ -86,14 +86,14 @@ fn go_digest_holds_every_row() {
     if !built.status.success() {
         return skipped(&format!("go-digest cannot be built: {}", String::from_utf8_lossy(&built.stderr)));
     }
-    let results = digest::run(&dir.path().join("adapter").display().to_string()).unwrap();
+    let results = digest::run(&dir.path().join("adapter").display().to_string(), None).unwrap();
     assert_eq!(not_passing(&results), []);
     assert_eq!(results.rows.len(), 16);
 }
 
 /// A subject in awk-less shell that answers every question in one way.
 fn always(answer: &str) -> Results {
-    digest::run(&format!("sh -c 'while read -r line; do echo \"$0\"; done' '{answer}'")).unwrap()
+    digest::run(&format!("sh -c 'while read -r line; do echo \"$0\"; done' '{answer}'"), None).unwrap()
 }
 
 #[test]
@@ -129,11 +129,11 @@ fn wrong_subjects_fail() {
 
 #[test]
 fn without_answers_nothing_is_said() {
-    let silent = digest::run("true").unwrap();
+    let silent = digest::run("true", None).unwrap();
     assert!(silent.rows.iter().all(|row| row.verdict == Verdict::Inconclusive));
-    assert_eq!(digest::run("").unwrap_err().to_string(), "the command is empty");
+    assert_eq!(digest::run("", None).unwrap_err().to_string(), "the command is empty");
     assert_eq!(
-        digest::run("no-such-program-here").unwrap_err().to_string(),
+        digest::run("no-such-program-here", None).unwrap_err().to_string(),
         "no-such-program-here is not on PATH"
     );
 }
