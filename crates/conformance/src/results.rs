@@ -3,7 +3,7 @@
 //! The document is canonical JSON: members sorted, no spaces. Reading one is reading hostile input: it goes
 //! through [`plimsoll_spec::json`] with its limits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -199,6 +199,12 @@ impl Results {
     /// The row `id`.
     pub fn row(&self, id: &str) -> Option<&RowRecord> {
         self.rows.iter().find(|row| row.id == id)
+    }
+
+    /// The cases that a row fails by, in their order.
+    pub fn failing_cases(&self) -> BTreeSet<&str> {
+        let judgements = self.rows.iter().flat_map(|row| &row.judgements);
+        judgements.filter(|said| said.verdict == Verdict::Fail).map(|said| said.case.as_str()).collect()
     }
 
     /// Rows by verdict.

@@ -36,6 +36,9 @@ pub(crate) struct Options {
     /// Run so many cases at a time.
     #[arg(long, value_name = "NUMBER", default_value_t = 2)]
     jobs: usize,
+    /// Run the script of every case that fails, too, and say which ends otherwise than the case.
+    #[arg(long)]
+    replay: bool,
 }
 
 /// Who makes cgroups, and who asks for it.
@@ -103,7 +106,9 @@ pub(super) fn run(machine: &Machine, options: &Options) -> Result<()> {
     println!("results: {}", lane.results.display());
     match outcome.code {
         0 => Ok(()),
-        _ => bail!("not every run in the machine has given results"),
+        _ => {
+            bail!("a run in the machine has given no results, or a script has ended otherwise than its case")
+        }
     }
 }
 
@@ -124,6 +129,9 @@ fn carry(payload: &mut super::Payload, program: &Path, mark: &str) -> Result<Sub
 /// One run after the other; a runtime that cannot be executed, or lacks systemd, is named and skipped.
 fn script(options: &Options, subjects: &[Subject]) -> String {
     let mut script = "failed=0\n".to_owned();
+    if options.replay {
+        script.push_str(&format!("plimsoll conformance probe {PROBE}\n"));
+    }
     let only = options.only.iter().map(|name| ("--only", name));
     let spec = options.spec.iter().map(|version| ("--spec", version));
     let selection: Vec<String> =
@@ -142,6 +150,25 @@ fn script(options: &Options, subjects: &[Subject]) -> String {
     script + "exit $failed\n"
 }
 
+/// Where scripts of cases find their probe.
+const PROBE: &str = "/usr/local/lib/subjects/probe";
+
+/// Runs the script of every failing case. What it leaves goes with the machine; its processes end with it where root
+/// runs it.
+fn replay(subject: &Subject, way: Way, results: &str) -> String {
+    let (program, results) = (quote(&[&subject.place]), quote(&[results]));
+    let apart = if way.rootless() { "" } else { "unshare --mount --pid --fork --kill-child --mount-proc" };
+    let all = format!(
+        "count=0; other=0; for case in $(plimsoll conformance reproduce {results}); do \
+         plimsoll conformance reproduce {results} \"$case\" > script && \
+         RUNTIME={program} PROBE={PROBE} timeout 600 {apart} sh ./script > said 2>&1 || \
+         {{ other=$((other + 1)); echo \"ends otherwise: $case\"; tail -n 4 said; }}; count=$((count + 1)); done; \
+         echo \"$count scripts, $other end otherwise\"; [ $other = 0 ]"
+    );
+    let all = if way.rootless() { as_user(&all) } else { all };
+    format!("{all} || failed=1\n")
+}
+
 fn one(options: &Options, subject: &Subject, way: Way, selection: &[String]) -> String {
     let title = format!("{} {}", subject.name, way.name());
     let file = format!("/vm/out/{}-{}.json", subject.name, way.name());
@@ -153,8 +180,9 @@ fn one(options: &Options, subject: &Subject, way: Way, selection: &[String]) -> 
     words.extend(selection.iter().map(String::as_str));
     let command = quote(&words);
     let command = if way.rootless() { as_user(&command) } else { command };
+    let replay = if options.replay { replay(subject, way, &file) } else { String::new() };
     let run = format!(
-        "echo '== {title}'; {command}; [ -s {file} ] || {{ echo '{title}: no results'; failed=1; }}\n",
+        "echo '== {title}'; {command}; [ -s {file} ] || {{ echo '{title}: no results'; failed=1; }}\n{replay}",
         file = quote(&[&file])
     );
     if way.driver() == "systemd" {

@@ -48,7 +48,7 @@ pub(super) fn run(format: Format, verb: &Conformance, runtime: Option<&Path>) ->
         ConformanceCommand::Report(verb) => reports::report(format, verb),
         ConformanceCommand::Diff(verb) => reports::diff(format, verb),
         ConformanceCommand::Matrix(verb) => reports::matrix(format, verb),
-        ConformanceCommand::Reproduce(verb) => reports::reproduce(verb),
+        ConformanceCommand::Reproduce(verb) => reports::reproduce(format, verb),
         ConformanceCommand::Probe(verb) => {
             write_probe(&verb.file)?;
             Ok(ExitCode::SUCCESS)

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use plimsoll_conformance::{Day, Registry, Results, rejudge};
+use plimsoll_conformance::{Day, Registry, Results, Verdict, rejudge};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -227,6 +227,14 @@ fn results_are_shown_and_compared() {
     assert_eq!(desk.run(&["diff", "results.json", "again.json"]).1, 0);
     let (said, code) = desk.run(&["matrix", "results.json", "other.json", "--to", "markdown"]);
     assert!(code == 0 && said.starts_with("| requirement | level | `x 1.0` | `x 1.0` |\n"), "{said}");
+    assert_eq!(desk.run(&["reproduce", "results.json"]), (String::new(), 0));
+    let failing = &mut other.rows[0].judgements[0];
+    failing.verdict = Verdict::Fail;
+    failing.case = "values/\x1b[2J".to_owned();
+    std::fs::write(desk.path("other.json"), other.to_vec()).unwrap();
+    assert_eq!(desk.run(&["reproduce", "other.json"]), ("values/\\u{1b}[2J\n".to_owned(), 0));
+    let (said, code) = desk.run(&["reproduce", "other.json", "--format", "json"]);
+    assert_eq!((said.as_str(), code), ("[\n  \"values/\\\\u{1b}[2J\"\n]\n", 0));
     std::fs::write(desk.path("deep.json"), "[".repeat(1000)).unwrap();
     let (said, code) = desk.run(&["report", "deep.json"]);
     assert!(code == 125 && said.ends_with("nested deeper than the limit\n"), "{said}");

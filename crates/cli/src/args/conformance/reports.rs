@@ -95,8 +95,8 @@ pub struct Matrix {
 pub struct Reproduce {
     /// The file that `run -o` has written.
     pub results: PathBuf,
-    /// The case.
-    pub case: String,
+    /// The case; without one, those are named that fail.
+    pub case: Option<String>,
 }
 
 /// `conformance probe`.

@@ -12,7 +12,7 @@ use plimsoll_conformance::{Registry, Results};
 use crate::args::conformance::reports::{
     Diff, DiffFormat, Matrix, MatrixFormat, Report, ReportFormat, Reproduce,
 };
-use crate::output::print;
+use crate::output::{print, print_names};
 
 use super::either;
 
@@ -70,10 +70,14 @@ pub(super) fn matrix(general: crate::args::Format, verb: &Matrix) -> Result<Exit
     write(verb.output.as_deref(), &text)
 }
 
-pub(super) fn reproduce(verb: &Reproduce) -> Result<ExitCode> {
+pub(super) fn reproduce(general: crate::args::Format, verb: &Reproduce) -> Result<ExitCode> {
     let results = read(&verb.results)?;
-    let script = report::reproducer(&results, &verb.case)
-        .with_context(|| format!("reproduce {}: the results hold no bundle of such a case", verb.case))?;
+    let Some(case) = &verb.case else {
+        let names: Vec<String> = results.failing_cases().into_iter().map(report::escape::line).collect();
+        return print_names(general, names.iter());
+    };
+    let script = report::reproducer(&results, case)
+        .with_context(|| format!("reproduce {case}: the results hold no bundle of such a case"))?;
     print(&script)
 }
 
