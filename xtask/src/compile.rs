@@ -25,12 +25,20 @@ pub(crate) fn release() -> Result<Built> {
     let dir = root().join("target").join(&target).join("release");
     let parts = ["--bin", "plimsoll-runtime", "--bin", "plimsoll-hello", "--bin", "plimsoll-probe"];
     let packages = ["-p", "plimsoll-runtime", "-p", "plimsoll-cli", "-p", "plimsoll-conformance"];
-    must(static_build(&target).args(packages).args(parts))?;
-    let image = root().join("target/embedded.tar");
+    let (image, probe) = (root().join("target/embedded.tar"), dir.join("plimsoll-probe"));
+    // Both builds are of one package: with another environment each would undo the other.
+    let build = || {
+        let mut build = static_build(&target);
+        build.env("PLIMSOLL_EMBEDDED_IMAGE", &image);
+        build.envs(probe.is_file().then_some((EMBEDDED_PROBE, &probe)));
+        build
+    };
+    // Empty until the program in it is built.
+    let opened = std::fs::OpenOptions::new().append(true).create(true).open(&image);
+    opened.with_context(|| format!("make {}", image.display()))?;
+    must(build().args(packages).args(parts))?;
     embed::pack(&dir.join("plimsoll-hello"), &image)?;
-    let mut cli = static_build(&target);
-    cli.env("PLIMSOLL_EMBEDDED_IMAGE", &image).env(EMBEDDED_PROBE, dir.join("plimsoll-probe"));
-    must(cli.args(["-p", "plimsoll-cli", "--bin", "plimsoll"]))?;
+    must(build().args(["-p", "plimsoll-cli", "--bin", "plimsoll"]))?;
     Ok(Built { dir })
 }
 
@@ -49,6 +57,13 @@ pub(crate) fn runtime() -> Result<PathBuf> {
     let target = host()?;
     must(static_build(&target).args(["-p", "plimsoll-runtime", "--bin", "plimsoll-runtime"]))?;
     Ok(root().join("target").join(&target).join("release/plimsoll-runtime"))
+}
+
+/// Builds an example of `package` for measurements; where it is.
+pub(crate) fn example(package: &str, name: &str) -> Result<PathBuf> {
+    let target = host()?;
+    must(static_build(&target).args(["-p", package, "--example", name]))?;
+    Ok(root().join("target").join(target).join("release/examples").join(name))
 }
 
 /// `cargo VERB` for static programs, as they run on any Linux of this architecture.

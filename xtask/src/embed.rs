@@ -15,7 +15,8 @@ use crate::tar::Archive;
 
 const OS_RELEASE: &str = "ID=plimsoll-hello\nPRETTY_NAME=\"Plimsoll's embedded image\"\n";
 
-/// Writes an OCI archive to `target` whose only layer has `program` as `/hello`.
+/// Writes an OCI archive to `target` whose only layer has `program` as `/hello`. One that is there already keeps its
+/// time, by which cargo would build again what it is embedded in.
 pub(crate) fn pack(program: &Path, target: &Path) -> Result<()> {
     let program = std::fs::read(program).with_context(|| format!("read {}", program.display()))?;
     let mut layer = Archive::default();
@@ -58,7 +59,11 @@ pub(crate) fn pack(program: &Path, target: &Path) -> Result<()> {
         ..Index::default()
     };
     archive.file("index.json", 0o644, &to_vec(&index));
-    std::fs::write(target, archive.finish()).with_context(|| format!("write {}", target.display()))
+    let archive = archive.finish();
+    if std::fs::read(target).is_ok_and(|present| present == archive) {
+        return Ok(());
+    }
+    std::fs::write(target, archive).with_context(|| format!("write {}", target.display()))
 }
 
 /// Go's name of this machine's architecture.

@@ -6,10 +6,10 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::{Contender, Options, compete};
-use crate::shell::{cargo, must, root};
+use crate::compile;
 
 pub(super) fn run(options: &Options) -> Result<()> {
-    must(cargo().args(["build", "--release", "-p", "plimsoll-digest", "--example", "hash"]))?;
+    let own = compile::example("plimsoll-digest", "hash")?;
     let mut file = tempfile::Builder::new().prefix("plimsoll-bench-").tempfile_in("/dev/shm")?;
     let block = vec![0x5a; 1 << 20];
     for _ in 0..if options.smoke { 16 } else { 1024 } {
@@ -23,7 +23,6 @@ pub(super) fn run(options: &Options) -> Result<()> {
             command
         }
     };
-    let own = root().join("target/release/examples/hash");
     let own = format!("exec {} sha256 < {}", own.display(), file.display());
     let mut contenders = vec![Contender::new("plimsoll", shell(own), || Ok(()))];
     if let Some(openssl) = options.peer("openssl") {

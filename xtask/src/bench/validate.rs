@@ -7,7 +7,6 @@ use anyhow::{Context as _, Result};
 
 use super::{Contender, Options, compete, image};
 use crate::compile;
-use crate::shell::{cargo, must, root};
 
 pub(super) fn run(options: &Options) -> Result<()> {
     let Some(umoci) = options.peer("umoci") else { return Ok(()) };
@@ -15,14 +14,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         println!("skipped: validate: making the image needs root");
         return Ok(());
     }
-    must(cargo().args([
-        "build",
-        "--release",
-        "-p",
-        "plimsoll-conformance",
-        "--example",
-        "inflate-and-hash",
-    ]))?;
+    let inflate = compile::example("plimsoll-conformance", "inflate-and-hash")?;
     let plimsoll = compile::release()?.binary("plimsoll");
     let place = tempfile::Builder::new().prefix("plimsoll-bench-").tempdir_in("/dev/shm")?;
     let layout = place.path().join("oci");
@@ -34,7 +26,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         command
     };
     let least = move || {
-        let mut command = Command::new(root().join("target/release/examples/inflate-and-hash"));
+        let mut command = Command::new(&inflate);
         command.args(&layers);
         command
     };
