@@ -130,7 +130,7 @@ fn carry(payload: &mut super::Payload, program: &Path, mark: &str) -> Result<Sub
 fn script(options: &Options, subjects: &[Subject]) -> String {
     let mut script = "failed=0\n".to_owned();
     if options.replay {
-        script.push_str(&format!("plimsoll conformance probe {PROBE}\n"));
+        script.push_str(&format!("plimsoll conformance probe {PROBE} || exit\n"));
     }
     let only = options.only.iter().map(|name| ("--only", name));
     let spec = options.spec.iter().map(|version| ("--spec", version));
@@ -151,7 +151,7 @@ fn script(options: &Options, subjects: &[Subject]) -> String {
 }
 
 /// Where scripts of cases find their probe.
-const PROBE: &str = "/usr/local/lib/subjects/probe";
+const PROBE: &str = "/usr/local/lib/probe-of-cases";
 
 /// Runs the script of every failing case. What it leaves goes with the machine; there is no namespace
 /// of processes around it, for systemd is told ids of processes.
