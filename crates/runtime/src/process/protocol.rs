@@ -6,6 +6,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, Result};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -127,9 +128,31 @@ pub(crate) fn wait_go(socket: BorrowedFd<'_>) -> Result<()> {
     }
 }
 
+/// Makes sure in the child that the parent is there; its absence is `EPIPE`.
+pub(crate) fn is_heard(socket: BorrowedFd<'_>) -> Result<()> {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut watched = [PollFd::from_borrowed_fd(socket, PollFlags::empty())];
+    loop {
+        match poll(&mut watched, Some(&now)) {
+            Ok(0) => return Ok(()),
+            Ok(_) => return Err(Errno::PIPE),
+            Err(Errno::INTR) => continue,
+            Err(e) => return Err(e),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_gone_does_not_hear() {
+        let (left, right) = channel().unwrap();
+        assert_eq!(is_heard(right.as_fd()), Ok(()));
+        drop(left);
+        assert_eq!(is_heard(right.as_fd()), Err(Errno::PIPE));
+    }
 
     #[test]
     fn every_message_survives_the_socket() {

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use plimsoll_test_support::{Need, have};
+use rustix::process::{Pid, Signal};
 
 use crate::{Sandbox, runtime};
 
@@ -99,6 +101,41 @@ fn a_create_that_is_killed_anywhere_is_cleaned_up() {
     }
     // The last calls of both come after the container is created.
     assert!(runs > 60 && killed * 4 > runs * 3, "{killed} of {runs} runs were killed: this shows little");
+}
+
+/// The processes that strace has written of into `dir`, in the order of their ids.
+fn logged(dir: &Path) -> Vec<i32> {
+    let names = std::fs::read_dir(dir).unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    let mut pids: Vec<i32> = names.filter_map(|name| name.strip_prefix("trace.")?.parse().ok()).collect();
+    pids.sort_unstable();
+    pids
+}
+
+#[test]
+fn a_child_that_comes_too_late_to_be_killed_with_the_runtime_makes_nothing() {
+    if !have(&[Need::Program("strace")]) {
+        return;
+    }
+    let Some(sandbox) = Sandbox::new("too-late", "true") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("trace");
+    // The child stays before it asks to be killed, until well after the runtime is.
+    let options = ["-ff", "-qq", "-o", log.to_str().unwrap(), "-e", "inject=prctl:delay_enter=500000"];
+    let mut running = traced(&sandbox, &options, &["create", "ID"]);
+    let (runtime, child) = loop {
+        match logged(dir.path())[..] {
+            [runtime, child] => break (runtime, child),
+            _ if running.try_wait().unwrap().is_some() => panic!("there is no child"),
+            _ => std::thread::yield_now(),
+        }
+    };
+    rustix::process::kill_process(Pid::from_raw(runtime).unwrap(), Signal::KILL).unwrap();
+    running.wait().unwrap();
+    let said = std::fs::read_to_string(log.with_extension(child.to_string())).unwrap();
+    assert!(said.contains("prctl(PR_SET_PDEATHSIG, SIGKILL)") && said.contains("(DELAYED)"), "{said}");
+    assert!(said.contains("\nexit_group(1)") && !said.contains("mount_setattr("), "{said}");
+    sandbox.must(&["delete", "--force", "ID"]);
+    nothing_is_left(&sandbox, "the child came too late");
 }
 
 /// Kills the runtime's `args` at every `step`-th of their calls, each time with a container of its own that
