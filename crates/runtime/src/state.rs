@@ -292,13 +292,8 @@ impl Container {
     pub(crate) fn destroy(self) -> Result<Vec<Error>> {
         let cgroup = self.cgroup()?;
         self.kill(&cgroup)?;
-        match cgroup.remove() {
-            Err(e) if self.record.cgroup_made => {
-                return Err(Error::because(Kind::Environment, "remove the container's cgroup", e));
-            }
-            // Somebody else's cgroup, which we were about to be refused.
-            _ => {}
-        }
+        // Where it fails, the container stays recorded, and `delete --force` may be tried again.
+        cgroup.remove().map_err(|e| Error::because(Kind::Environment, "remove the container's cgroup", e))?;
         self.remove_directory()?;
         Ok(crate::process::hooks::run_all("poststop", &self.record.poststop, &self.state(Status::Stopped)))
     }

@@ -114,7 +114,9 @@ pub(crate) fn create(
     let planned = planned_cgroup(hierarchy.as_ref().ok(), linux, id, rootless)?;
     let mut container = Container::create(root, record(id, bundle, &plan, planned))?;
     let made = (|| {
-        let cgroup = make_cgroup(hierarchy, linux, id, rootless)?;
+        let cgroup = make_cgroup(hierarchy, linux, id, rootless);
+        // What could not be made is gone, and what was refused is somebody else's.
+        let cgroup = cgroup.inspect_err(|_| container.record.cgroup.clear())?;
         container.record.cgroup_made = cgroup.is_some();
         if let Some((hierarchy, cgroup)) = &cgroup {
             // What an ordinary user makes is their own already.

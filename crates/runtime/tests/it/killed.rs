@@ -105,7 +105,8 @@ fn a_create_that_is_killed_anywhere_is_cleaned_up() {
 
 /// The processes that strace has written of into `dir`, in the order of their ids.
 fn logged(dir: &Path) -> Vec<i32> {
-    let names = std::fs::read_dir(dir).unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    let names =
+        std::fs::read_dir(dir).unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
     let mut pids: Vec<i32> = names.filter_map(|name| name.strip_prefix("trace.")?.parse().ok()).collect();
     pids.sort_unstable();
     pids
