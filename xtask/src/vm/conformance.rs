@@ -158,11 +158,11 @@ const PROBE: &str = "/usr/local/lib/probe-of-cases";
 fn replay(subject: &Subject, way: Way, results: &str) -> String {
     let (program, results) = (quote(&[&subject.place]), quote(&[results]));
     let all = format!(
-        "count=0; other=0; for case in $(plimsoll conformance reproduce {results}); do \
+        "count=0; other=0; cases=$(plimsoll conformance reproduce {results}) && for case in $cases; do \
          plimsoll conformance reproduce {results} \"$case\" > script && \
          RUNTIME={program} PROBE={PROBE} timeout 600 sh ./script > said 2>&1 || \
          {{ other=$((other + 1)); echo \"ends otherwise: $case\"; tail -n 4 said; }}; count=$((count + 1)); done; \
-         echo \"$count scripts, $other end otherwise\"; [ $other = 0 ]"
+         [ $? = 0 ] && echo \"$count scripts, $other end otherwise\" && [ $other = 0 ]"
     );
     let all = if way.rootless() { as_user(&all) } else { all };
     format!("{all} || failed=1\n")

@@ -289,9 +289,11 @@ fn subjects_begin_with_no_signal_blocked_and_an_environment_that_changes_nothing
             _ => desk.other(verb),
         };
         judge.env("RUST_BACKTRACE", "1").output().unwrap();
-        // Without a probe no runtime is run.
         let seen = std::fs::read_to_string(desk.path("killed")).unwrap_or_default();
-        assert!(!seen.is_empty() || verb == "run", "{verb}");
+        if seen.is_empty() && verb == "run" {
+            return skipped("plimsoll was built without a probe");
+        }
+        assert!(!seen.is_empty(), "{verb}");
         let other = seen.lines().find(|line| *line != "SigBlk:\t0000000000000000");
         assert_eq!(other, None, "{verb}");
     }
