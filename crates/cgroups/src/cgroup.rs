@@ -264,7 +264,11 @@ impl Cgroup {
         self.holder(controller).is_some_and(|dir| dir.controllers.is_empty())
     }
 
-    fn refuse_used(&self) -> Result<(), Error> {
+    /// Refuses a cgroup that is somebody's: one with processes of its own, or frozen.
+    ///
+    /// # Errors
+    /// Those, and what cannot be read.
+    pub fn refuse_used(&self) -> Result<(), Error> {
         for dir in &self.dirs {
             if !dir.read("cgroup.procs")?.is_empty() {
                 return Err(Error::new(

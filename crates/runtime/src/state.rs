@@ -94,7 +94,8 @@ pub(crate) struct Container {
 }
 
 impl Container {
-    /// Makes the directory of a new container below `root`, locked, and writes its record.
+    /// Makes the directory of a new container below `root`, locked, and writes its record; none where somebody
+    /// else uses its cgroup.
     pub(crate) fn create(root: &Path, mut record: Record) -> Result<Container> {
         check_id(&record.id)?;
         make_root(root)?;
@@ -113,7 +114,9 @@ impl Container {
             .context(|| "lock the container".to_owned())?;
         record.format = FORMAT;
         let container = Container { root: root.to_owned(), dir, locked: true, record };
-        container.save().inspect_err(|_| drop(container.remove_directory()))?;
+        // Once it is recorded, what is in its cgroup is its own.
+        let recorded = container.refuse_used_cgroup().and_then(|()| container.save());
+        recorded.inspect_err(|_| drop(container.remove_directory()))?;
         Ok(container)
     }
 
@@ -227,6 +230,11 @@ impl Container {
     /// The first process, while it lives.
     pub(crate) fn process(&self) -> Option<Process> {
         Process::find(self.record.pid, self.record.start_time)
+    }
+
+    fn refuse_used_cgroup(&self) -> Result<()> {
+        let used = self.cgroup()?.refuse_used();
+        used.map_err(|e| Error::because(Kind::Environment, "set up the cgroup", e))
     }
 
     /// The container's cgroup.

@@ -103,6 +103,32 @@ fn a_create_that_is_killed_anywhere_is_cleaned_up() {
     assert!(runs > 60 && killed * 4 > runs * 3, "{killed} of {runs} runs were killed: this shows little");
 }
 
+#[test]
+fn a_create_that_is_killed_over_the_cgroup_of_another_leaves_that_alone() {
+    if !have(&[Need::Program("strace")]) {
+        return;
+    }
+    let path = serde_json::json!(format!("/plimsoll-occupied-{}", std::process::id()));
+    let Some(mut owner) = Sandbox::new("occupied", "exec sleep 1000") else { return };
+    owner.bundle.config["linux"]["cgroupsPath"] = path.clone();
+    owner.must(&["create", "ID"]);
+    let Some(mut sandbox) = Sandbox::new("killed-refused", "true") else { return };
+    sandbox.bundle.config["linux"]["cgroupsPath"] = path;
+    let create = |options: &[&str]| traced(&sandbox, options, &["create", "ID"]).wait().unwrap();
+    let calls = calls(|options| assert_eq!(create(options).code(), Some(1)));
+    let (mut runs, mut killed) = (0, 0);
+    for (name, count) in calls.into_iter().step_by(3) {
+        let status = create(&inject(&name, count).each_ref().map(String::as_str));
+        sandbox.must(&["delete", "--force", "ID"]);
+        let at = format!("{name} {count}");
+        nothing_is_left(&sandbox, &at);
+        assert_eq!(owner.status(), "created", "{at}");
+        runs += 1;
+        killed += usize::from(status.signal().is_some());
+    }
+    assert!(runs > 10 && killed * 4 > runs * 3, "{killed} of {runs} runs were killed: this shows little");
+}
+
 /// The processes that strace has written of into `dir`, in the order of their ids.
 fn logged(dir: &Path) -> Vec<i32> {
     let names =
