@@ -271,16 +271,34 @@ impl Cgroup {
     pub fn refuse_used(&self) -> Result<(), Error> {
         for dir in &self.dirs {
             if !dir.read("cgroup.procs")?.is_empty() {
-                return Err(Error::new(
-                    Kind::Busy,
-                    format!("container's cgroup is not empty: {}", dir.path.display()),
-                ));
+                return Err(dir.is_used());
             }
         }
         if self.is_frozen()? {
             return Err(Error::new(Kind::Busy, "container's cgroup is unexpectedly frozen"));
         }
         Ok(())
+    }
+
+    /// Refuses a cgroup with another process than `pid` in it, as when two were made in one place at one time.
+    ///
+    /// # Errors
+    /// That, and what cannot be read.
+    pub fn refuse_others(&self, pid: i32) -> Result<(), Error> {
+        let Some(dir) = self.holder("freezer").or(self.dirs.first()) else { return Ok(()) };
+        let own = pid.to_string();
+        match dir.read("cgroup.procs")?.lines().all(|line| line == own) {
+            true => Ok(()),
+            false => Err(dir.is_used()),
+        }
+    }
+
+    /// Removes the directories where nobody is in them, and else leaves them to who is.
+    pub fn leave(self) {
+        for dir in self.dirs {
+            // Whoever is in it, or has removed it, answers for it.
+            let _ = rustix::fs::rmdir(&dir.path);
+        }
     }
 
     /// Enables on the way down to the v2 directory the controllers whose files will be written.
@@ -315,6 +333,10 @@ impl Cgroup {
 }
 
 impl Dir {
+    fn is_used(&self) -> Error {
+        Error::new(Kind::Busy, format!("container's cgroup is not empty: {}", self.path.display()))
+    }
+
     /// Waits until the controller of `file` is there, where it is about to be: the kernel answers who enables it
     /// once more only when the first is done.
     fn await_controller(&self, file: &str) -> bool {

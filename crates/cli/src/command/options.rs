@@ -1,6 +1,9 @@
 //! From what was typed to what the bundle is made of.
 
+use std::os::unix::ffi::OsStrExt as _;
+
 use anyhow::{Context as _, Result, bail};
+use plimsoll_digest::{Algorithm, Digest};
 use plimsoll_image::bundle::{Network, Overrides, Volume};
 use plimsoll_spec::json;
 use plimsoll_spec::runtime::{Seccomp, seccomp_profile};
@@ -41,11 +44,17 @@ pub(super) fn overrides(
             args::Network::None => Network::None,
         },
         hostname: options.hostname.clone().or_else(|| Some(name.chars().take(63).collect())),
-        cgroups_path: rootless.is_none().then(|| format!("/plimsoll-{name}")),
+        cgroups_path: rootless.is_none().then(|| cgroups_path(context, name)),
         cgroup_namespace: std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
         rootless: rootless.clone(),
         annotations: Vec::new(),
     })
+}
+
+/// Where container `name` of this store has its cgroup: containers of other stores may have its name.
+fn cgroups_path(context: &Context, name: &str) -> String {
+    let store = Digest::of(Algorithm::Sha256, context.store.path().as_os_str().as_bytes());
+    format!("/plimsoll-{name}-{}", store.encoded().get(..8).unwrap_or_default())
 }
 
 /// The volume that `text` means; what is wrong with it is said before any work is done for it.

@@ -128,14 +128,8 @@ pub(crate) fn create(
             plan.cgroup_mounts = cgroup_mounts(hierarchy, cgroup, plan.new.contains(CloneFlags::NEWCGROUP))?;
         }
         let gate = if start == Start::Later { Some(container.make_gate()?) } else { None };
-        let made = launch(
-            token,
-            &mut container,
-            bundle,
-            &plan,
-            cgroup.as_ref().map(|(_, cgroup)| cgroup),
-            gate.as_ref(),
-        )?;
+        let made =
+            launch(token, &mut container, bundle, &plan, cgroup.map(|(_, cgroup)| cgroup), gate.as_ref())?;
         if let Some(gate) = &gate {
             Container::gate_is_ready(gate)?;
         }
@@ -257,12 +251,12 @@ fn launch(
     container: &mut Container,
     bundle: &Bundle,
     plan: &Plan,
-    cgroup: Option<&Cgroup>,
+    cgroup: Option<Cgroup>,
     gate: Option<&OwnedFd>,
 ) -> Result<Launched> {
     let (ours, theirs) = protocol::channel().context(|| "make a socket pair".to_owned())?;
-    let cgroup_fd = cgroup.and_then(Cgroup::v2_fd);
-    let moves = cgroup.is_some_and(|cgroup| cgroup.v2_fd().is_none() && !cgroup.paths().is_empty());
+    let cgroup_fd = cgroup.as_ref().and_then(Cgroup::v2_fd);
+    let moves = cgroup.as_ref().is_some_and(|cgroup| cgroup.v2_fd().is_none() && !cgroup.paths().is_empty());
     let maps = plan.new.contains(CloneFlags::NEWUSER);
     let hooks = bundle.config.hooks.clone().unwrap_or_default();
     let state = hooks::state_halves(container);
@@ -285,8 +279,8 @@ fn launch(
     };
     let mut child = Child::new(pid, pidfd);
     drop(theirs);
-    if moves && let Some(cgroup) = cgroup {
-        cgroup.add(pid).map_err(|e| Error::because(Kind::Environment, "join the cgroup", e))?;
+    if let Some(cgroup) = cgroup {
+        child = enter(cgroup, child, container)?;
     }
     if maps {
         idmap::write(pid, &plan.uid_mappings, &plan.gid_mappings)?;
@@ -297,6 +291,16 @@ fn launch(
     note(container, pid)?;
     let master = converse(container, plan, &hooks, &mut child, &ours)?;
     Ok((child, ours, master))
+}
+
+/// Puts `child` into `cgroup`, where it has to be alone: what `delete` ends is what is in there.
+fn enter(cgroup: Cgroup, child: Child, container: &mut Container) -> Result<Child> {
+    cgroup.add(child.pid).map_err(|e| Error::because(Kind::Environment, "join the cgroup", e))?;
+    let Err(e) = cgroup.refuse_others(child.pid) else { return Ok(child) };
+    drop(child);
+    cgroup.leave();
+    container.record.cgroup.clear();
+    Err(Error::because(Kind::Environment, "set up the cgroup", e))
 }
 
 fn note(container: &mut Container, pid: i32) -> Result<()> {

@@ -129,6 +129,37 @@ fn a_create_that_is_killed_over_the_cgroup_of_another_leaves_that_alone() {
     assert!(runs > 10 && killed * 4 > runs * 3, "{killed} of {runs} runs were killed: this shows little");
 }
 
+#[test]
+fn of_two_that_make_one_cgroup_at_once_the_later_is_refused() {
+    if !have(&[Need::Program("strace")]) {
+        return;
+    }
+    let name = format!("plimsoll-at-once-{}", std::process::id());
+    let Some(mut late) = Sandbox::new("late", "true") else { return };
+    let Some(mut early) = Sandbox::new("early", "exec sleep 1000") else { return };
+    for sandbox in [&mut late, &mut early] {
+        sandbox.bundle.config["linux"]["cgroupsPath"] = serde_json::json!(format!("/{name}"));
+    }
+    // It has made its cgroup, and stays before it puts its process there.
+    let options = ["-qq", "-o", "/dev/null", "-e", "trace=clone3", "-e", "inject=clone3:delay_enter=1000000"];
+    let mut running = traced(&late, &options, &["create", "ID"]);
+    while !cgroups_called(&name).any(|path| path.exists()) {
+        assert!(running.try_wait().unwrap().is_none(), "there is no cgroup");
+        std::thread::yield_now();
+    }
+    early.must(&["create", "ID"]);
+    assert_eq!(running.wait().unwrap().code(), Some(1));
+    late.must(&["delete", "--force", "ID"]);
+    assert_eq!(early.status(), "created");
+    early.must(&["start", "ID"]);
+    assert_eq!(early.status(), "running");
+}
+
+/// Where the cgroup `name` may be: in the one hierarchy, or in that of pids.
+fn cgroups_called(name: &str) -> impl Iterator<Item = std::path::PathBuf> {
+    ["/sys/fs/cgroup", "/sys/fs/cgroup/pids"].into_iter().map(move |root| Path::new(root).join(name))
+}
+
 /// The processes that strace has written of into `dir`, in the order of their ids.
 fn logged(dir: &Path) -> Vec<i32> {
     let names =
