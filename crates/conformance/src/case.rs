@@ -11,7 +11,7 @@ pub enum Obstacle {
     Skip(Reason, String),
     /// What it builds on did not come about.
     Inconclusive(String),
-    /// The rows do not bind this subject.
+    /// The rows do not bind this subject; only for a case [`where_it_applies`](Case::where_it_applies).
     NotApplicable(String),
     /// The harness failed.
     Harness(Error),
@@ -66,6 +66,8 @@ pub struct Case<S> {
     pub name: String,
     /// What its evidence is good for.
     pub rules: Vec<Rule>,
+    /// Whether its rows may not bind a subject or a caller, so that it may say so instead of trying.
+    pub conditional: bool,
     /// Does it.
     pub run: Run<S>,
 }
@@ -79,13 +81,20 @@ impl<S> Case<S> {
         name: impl Into<String>,
         run: impl Fn(&mut S) -> Result<(), Obstacle> + Send + Sync + 'static,
     ) -> Case<S> {
-        Case { name: name.into(), rules: Vec::new(), run: Box::new(run) }
+        Case { name: name.into(), rules: Vec::new(), conditional: false, run: Box::new(run) }
     }
 
     /// Adds what `judge` says about the row `requirement`.
     #[must_use]
     pub fn rule(mut self, requirement: &'static str, judge: Judge) -> Case<S> {
         self.rules.push(Rule { requirement, judge });
+        self
+    }
+
+    /// For a case that [`Obstacle::NotApplicable`] may keep from being run.
+    #[must_use]
+    pub fn where_it_applies(mut self) -> Case<S> {
+        self.conditional = true;
         self
     }
 

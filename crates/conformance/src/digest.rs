@@ -20,6 +20,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::case::{Case, Obstacle};
+use crate::day::Day;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::evidence::Evidence;
 use crate::requirement::{Area, Registry};
@@ -27,10 +28,13 @@ use crate::results::{
     CaseRecord, FORMAT, JudgementRecord, Results, SubjectRecord, Suite, judge_all, profiles,
 };
 use crate::runtime::{Bounds, Keeper, Streams, digest_of, execute_with, give_environment};
+use crate::version::Version;
 
 pub use mutants::{Mutant, mutants};
 pub use vectors::suite;
 
+/// The version whose rows there are.
+const VERSION: &str = "1.0";
 /// Most time for all answers.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Most bytes of all answers: a question takes some hundred.
@@ -58,7 +62,7 @@ fn run_as(mutant: Option<&Mutant>, command: &str, keeper: Option<&Keeper>) -> Re
     let registry = Registry::load()?;
     let subject = crate::image::consumer::Program::new(command)?;
     let file = subject.file()?;
-    let questions = vectors::questions();
+    let (questions, started) = (vectors::questions(), Day::today());
     let place = tempfile::Builder::new().prefix("plimsoll-digest-").tempdir().context(|| "make a folder")?;
     let mut input = tempfile::tempfile().context(|| "make a file")?;
     for (_, question) in &questions {
@@ -91,7 +95,8 @@ fn run_as(mutant: Option<&Mutant>, command: &str, keeper: Option<&Keeper>) -> Re
             record(name, question, answer, &ran.to_json())
         })
         .collect();
-    let rows = judge_all(&registry, Area::Digest, "1.0", &suite(), &records);
+    let version = Version::parse(Area::Digest, VERSION)?;
+    let rows = judge_all(&registry, Area::Digest, version, &suite(), &records);
     let profiles = profiles(&registry, &rows);
     Ok(Results {
         format: FORMAT,
@@ -104,10 +109,16 @@ fn run_as(mutant: Option<&Mutant>, command: &str, keeper: Option<&Keeper>) -> Re
             },
             version: String::new(),
             digest: digest_of(&file)?.to_string(),
+            manifests: Vec::new(),
             extra: Default::default(),
         },
         environment: Default::default(),
-        settings: [("command".to_owned(), command.to_owned())].into(),
+        settings: [
+            ("spec".to_owned(), VERSION.to_owned()),
+            ("command".to_owned(), command.to_owned()),
+            ("started".to_owned(), started.to_string()),
+        ]
+        .into(),
         cases: records,
         rows,
         profiles,

@@ -365,6 +365,15 @@ pub mod judge {
         })
     }
 
+    /// `judge`, where the subject has not refused the container at `pointer`; otherwise the row does not bind.
+    pub fn unless_refused(pointer: &str, judge: Judge) -> Judge {
+        let pointer = pointer.to_owned();
+        Box::new(move |evidence| match refusal_of(evidence, &pointer) {
+            Some(why) => Judgement::not_applicable(why),
+            None => judge(evidence),
+        })
+    }
+
     /// `judge`, where `control` is content; otherwise what `judge` says would mean nothing.
     pub fn provided(control: Judge, judge: Judge) -> Judge {
         Box::new(move |evidence| {

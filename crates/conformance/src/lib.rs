@@ -25,6 +25,7 @@ pub mod runtime;
 mod seen;
 pub mod submission;
 mod verdict;
+mod version;
 
 pub use case::{Case, Obstacle, Rule, Run};
 pub use coverage::{Covered, coverage};
@@ -35,3 +36,4 @@ pub use requirement::{Level, Registry, Requirement};
 pub use results::Results;
 pub use seen::seen;
 pub use verdict::{Judgement, Reason, Verdict};
+pub use version::Version;

@@ -9,7 +9,9 @@ use crate::case::Case;
 use crate::error::{Error, Kind, Result};
 use crate::requirement::{Area, Registry};
 use crate::results::{CaseRecord, ProfileRecord, Results, RowRecord, judge_all, profiles};
+use crate::runtime::{CONTROL, control_failure};
 use crate::verdict::Verdict;
+use crate::version::Version;
 use crate::{digest, image, runtime};
 
 /// What this suite says about the evidence of a run.
@@ -25,21 +27,31 @@ pub struct Judged {
 ///
 /// # Errors
 /// [`Kind::Request`] where this suite judges no subjects of that kind, [`Kind::Document`] where a case stands
-/// twice or an obstacle says that something holds.
+/// twice, an obstacle says what only a rule may say, a case says something without the control, or the version is
+/// unknown.
 pub fn rejudge(results: &Results, registry: &Registry) -> Result<Judged> {
-    check(&results.cases)?;
-    let (version, records) = (results.spec(), &results.cases);
     let rows = match results.subject.kind.as_str() {
-        "runtime" => judge_all(registry, Area::Runtime, version, &runtime::suite(), records),
-        "image" => judge_all(registry, Area::Image, version, &image::suite(), records),
-        "unpacker" => judge_all(registry, Area::Image, version, &image::unpacker::suite(), records),
-        "converter" => judge_all(registry, Area::Image, version, &image::converter::suite(), records),
-        "copier" => judge_all(registry, Area::Image, version, &image::copier::suite(), records),
-        "digest" => judge_all(registry, Area::Digest, version, &digest::suite(), records),
-        other => return Err(unknown(other)),
-    };
+        "runtime" => {
+            check_control(&results.cases)?;
+            rows(results, registry, Area::Runtime, &runtime::suite())
+        }
+        "image" => rows(results, registry, Area::Image, &image::suite()),
+        "unpacker" => rows(results, registry, Area::Image, &image::unpacker::suite()),
+        "converter" => rows(results, registry, Area::Image, &image::converter::suite()),
+        "copier" => rows(results, registry, Area::Image, &image::copier::suite()),
+        "digest" => rows(results, registry, Area::Digest, &digest::suite()),
+        other => Err(unknown(other)),
+    }?;
     let profiles = profiles(registry, &rows);
     Ok(Judged { rows, profiles })
+}
+
+fn rows<S>(results: &Results, registry: &Registry, area: Area, suite: &[Case<S>]) -> Result<Vec<RowRecord>> {
+    let conditional = suite.iter().filter(|case| case.conditional).map(|case| case.name.as_str()).collect();
+    check(&results.cases, &conditional)?;
+    let version =
+        Version::parse(area, results.spec()).map_err(|e| Error::because(Kind::Document, "judge again", e))?;
+    Ok(judge_all(registry, area, version, suite, &results.cases))
 }
 
 /// The cases of this suite for subjects of `kind`.
@@ -69,7 +81,24 @@ fn unknown(kind: &str) -> Error {
     )
 }
 
-fn check(records: &[CaseRecord]) -> Result<()> {
+/// Where the minimal container does not run, nothing can be said about any other.
+fn check_control(records: &[CaseRecord]) -> Result<()> {
+    let control = records.iter().find(|record| record.name == CONTROL);
+    let Some(why) = control.and_then(control_failure) else { return Ok(()) };
+    let is_unjudged = |record: &CaseRecord| {
+        record.obstacle.as_ref().is_some_and(|obstacle| obstacle.verdict == Verdict::Inconclusive)
+    };
+    match records.iter().find(|record| record.name != CONTROL && !is_unjudged(record)) {
+        None => Ok(()),
+        Some(record) => Err(Error::new(
+            Kind::Document,
+            format!("judge again: case {:?} says something, although {why}", record.name),
+        )),
+    }
+}
+
+/// `conditional` are the cases whose rows may not apply.
+fn check(records: &[CaseRecord], conditional: &BTreeSet<&str>) -> Result<()> {
     let mut seen = BTreeSet::new();
     for record in records {
         if !seen.insert(record.name.as_str()) {
@@ -79,8 +108,12 @@ fn check(records: &[CaseRecord]) -> Result<()> {
             ));
         }
     }
-    let claims = |verdict: Verdict| matches!(verdict, Verdict::Pass | Verdict::Fail);
     for record in records.iter().flat_map(|record| std::iter::once(record).chain(&record.again)) {
+        let claims = |verdict: Verdict| match verdict {
+            Verdict::Pass | Verdict::Fail => true,
+            Verdict::NotApplicable => !conditional.contains(record.name.as_str()),
+            Verdict::Skip | Verdict::Inconclusive | Verdict::Error => false,
+        };
         if let Some(obstacle) = record.obstacle.as_ref().filter(|obstacle| claims(obstacle.verdict)) {
             let why = format!(
                 "judge again: the obstacle of case {:?} says {}, which only a rule may say",

@@ -10,6 +10,7 @@ use plimsoll_digest::{Algorithm, Digest};
 use plimsoll_spec::json::wire_enum;
 
 use crate::error::{Error, Kind, Result};
+use crate::version::Version;
 
 wire_enum! {
     /// How strongly a row binds, by RFC 2119.
@@ -65,7 +66,7 @@ pub struct Requirement {
     pub level: Level,
     /// Whom it binds: `runtime`, `config`, `both`, or for images `producer`, `consumer`, `document`.
     pub applies: &'static str,
-    /// The minor version of the specification that brought it.
+    /// The minor version of the specification that brought it, as the table has it.
     pub since: &'static str,
     /// The group of rows that it is certified with.
     pub profile: &'static str,
@@ -89,19 +90,10 @@ impl Requirement {
         format!("{base}{}", self.link)
     }
 
-    /// Whether the row is part of version `version` of the specification, as `1.1` or `1.1.0`.
-    pub fn is_in(&self, version: &str) -> bool {
-        minor(self.since) <= minor(version)
+    /// Whether the row is part of `version` of its specification.
+    pub fn is_in(&self, version: Version) -> bool {
+        Version::since(self.since).is_some_and(|since| since <= version)
     }
-}
-
-/// The numbers before the second dot; what is on the main branch comes after every version.
-fn minor(version: &str) -> (u32, u32) {
-    if version == "main" {
-        return (u32::MAX, 0);
-    }
-    let mut numbers = version.split('.').map(|text| text.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 const TABLES: [(Area, &str); 3] = [
@@ -184,7 +176,9 @@ fn parse(area: Area, line: &'static str) -> Result<Requirement> {
         return Err(malformed());
     };
     let level = Level::ALL.iter().copied().find(|known| known.as_str() == *level).ok_or_else(malformed)?;
-    if [id, applies, since, profile, link, statement].iter().any(|field| field.is_empty()) {
+    if [id, applies, since, profile, link, statement].iter().any(|field| field.is_empty())
+        || Version::since(since).is_none()
+    {
         return Err(malformed());
     }
     Ok(Requirement { id, area, level, applies, since, profile, link, statement, others })
@@ -220,16 +214,15 @@ mod tests {
         ];
         for (id, before, version) in first {
             let row = registry.row(id).unwrap();
-            assert!(row.is_in(version) && !row.is_in(before), "{id}");
+            let is_in = |text| row.is_in(Version::parse(Area::Runtime, text).unwrap());
+            assert!(is_in(version) && !is_in(before), "{id}");
         }
     }
 
     #[test]
-    fn versions_are_compared_by_number() {
+    fn what_is_not_released_is_in_no_release() {
         let registry = Registry::load().unwrap();
-        let row = registry.row("LNX-NET-01").unwrap();
-        assert!(row.is_in("1.3.0") && row.is_in("1.10") && !row.is_in("1.2.1"));
-        let row = registry.row("IMG-X07").unwrap();
-        assert!(row.is_in("main") && !row.is_in("1.1.1"));
+        let is_in = |text| registry.row("IMG-X07").unwrap().is_in(Version::parse(Area::Image, text).unwrap());
+        assert!(is_in("main") && !is_in("1.1.1"));
     }
 }

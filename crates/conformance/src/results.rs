@@ -17,6 +17,7 @@ use crate::evidence::Evidence;
 use crate::requirement::{Area, Registry, Requirement};
 use crate::runtime::Claims;
 use crate::verdict::{Judgement, Reason, Verdict};
+use crate::version::Version;
 
 wire_enum! {
     /// Whether a profile's rows all hold.
@@ -63,14 +64,16 @@ wire_object! {
 
     /// Identifies the subject.
     pub struct SubjectRecord {
-        /// `runtime`, `image`, `unpacker`, `converter` or `digest`.
+        /// `runtime`, `image`, `unpacker`, `converter`, `copier` or `digest`.
         pub kind: String = "kind" required,
         /// What it calls itself.
         pub name: String = "name" required,
         /// Its version, as it says itself.
         pub version: String = "version",
-        /// Digest of its program, or of the image.
+        /// Digest of its program, or of an image's index.json.
         pub digest: String = "digest" required,
+        /// Digests that an image's index.json lists: what registries know the image by.
+        pub manifests: Vec<String> = "manifests",
     }
 
     /// One case.
@@ -191,6 +194,21 @@ impl Results {
         json::to_vec(self)
     }
 
+    /// Refuses results that [`Results::parse`] would refuse for their size.
+    ///
+    /// # Errors
+    /// [`Kind::Environment`] where that is so.
+    pub(crate) fn require_readable(&self) -> Result<()> {
+        match self.to_vec().len() {
+            size if size <= LIMITS.size => Ok(()),
+            size => {
+                let why =
+                    format!("the results take {size} bytes, and no more than {} are read again", LIMITS.size);
+                Err(Error::new(Kind::Environment, why))
+            }
+        }
+    }
+
     /// The version of the specification that it was judged by.
     pub fn spec(&self) -> &str {
         self.settings.get("spec").map_or("", String::as_str)
@@ -288,7 +306,7 @@ fn contents(opened: OwnedFd, file: &Path, most: usize) -> Result<Vec<u8>> {
 pub fn judge_all<S>(
     registry: &Registry,
     area: Area,
-    version: &str,
+    version: Version,
     suite: &[Case<S>],
     records: &[CaseRecord],
 ) -> Vec<RowRecord> {
@@ -307,6 +325,18 @@ pub fn judge_all<S>(
     let wanted = |row: &&Requirement| row.area == area && row.is_in(version);
     let rows = registry.rows().iter().filter(wanted);
     rows.filter_map(|row| said.remove(row.id).map(|judgements| weigh(row.id, judgements))).collect()
+}
+
+/// Refuses a selection of `cases` that says nothing about any row of `version`.
+///
+/// # Errors
+/// [`Kind::Request`] where that is so.
+pub(crate) fn require_rows<S>(registry: &Registry, version: Version, cases: &[&Case<S>]) -> Result<()> {
+    let is_in = |rule: &Rule| registry.row(rule.requirement).is_ok_and(|row| row.is_in(version));
+    if cases.iter().any(|case| case.rules.iter().any(is_in)) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Request, format!("what is selected tells nothing about version {version}")))
 }
 
 /// What each rule of `case` says of one record.

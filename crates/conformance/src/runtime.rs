@@ -29,6 +29,7 @@ pub(crate) use holder::{Holder, KINDS};
 pub use keeper::Keeper;
 pub use ran::Ran;
 pub(crate) use ran::{Bounds, Streams, execute, execute_with};
+pub(crate) use run::{CONTROL, control_failure};
 pub use run::{Progress, Request, run};
 pub use settings::{CgroupDriver, Settings};
 pub use stage::{ConsoleSocket, Container, Stage, Terminal};

@@ -46,22 +46,32 @@ pub(super) fn image(verb: &JudgeImage) -> Result<ExitCode> {
 }
 
 pub(super) fn unpacker(verb: &JudgeConsumer) -> Result<ExitCode> {
-    consume("unpacker", verb, &unpacker::suite())
+    consume("unpacker", verb)
 }
 
 pub(super) fn converter(verb: &JudgeConsumer) -> Result<ExitCode> {
-    consume("converter", verb, &converter::suite())
+    consume("converter", verb)
 }
 
-fn consume(
-    kind: &str,
-    verb: &JudgeConsumer,
-    suite: &[plimsoll_conformance::Case<consumer::Stage>],
-) -> Result<ExitCode> {
+fn consume(kind: &str, verb: &JudgeConsumer) -> Result<ExitCode> {
     let subject = match (&verb.command, &verb.preset) {
         (Some(command), _) => Subject::new(first_word(command), command, &verb.rootfs),
         (None, preset) => Subject::preset(kind, preset.as_deref().unwrap_or_default()),
     };
+    let judged = subject.and_then(|subject| judge(kind, &subject, &verb.spec, &verb.only));
+    match judged {
+        Err(error) if error.kind() == Kind::Request => unreadable(&error),
+        results => finish(&results?, verb.output.as_deref()),
+    }
+}
+
+/// Runs what `only` selects of the suite of consumers of `kind`, and shows how far it is.
+pub(super) fn judge(
+    kind: &str,
+    subject: &Subject,
+    spec: &str,
+    only: &[String],
+) -> Result<Results, plimsoll_conformance::Error> {
     let keeper = Some(Arc::new(Keeper::begin()?));
     let bar = super::conformance::progress_bar();
     let mut show = |done: usize, total: usize, name: &str| {
@@ -69,19 +79,19 @@ fn consume(
         bar.set_position(done as u64);
         bar.set_message(name.to_owned());
     };
-    let judged = subject.and_then(|subject| {
-        let request = Request { subject, version: verb.spec.clone(), only: verb.only.clone(), keeper };
-        consumer::run(kind, &request, suite, &mut show)
-    });
+    let request = Request { subject: subject.clone(), version: spec.to_owned(), only: only.to_vec(), keeper };
+    let suite = match kind {
+        "unpacker" => unpacker::suite(),
+        "converter" => converter::suite(),
+        _ => copier::suite(),
+    };
+    let judged = consumer::run(kind, &request, &suite, &mut show);
     bar.finish_and_clear();
-    match judged {
-        Err(error) if error.kind() == Kind::Request => unreadable(&error),
-        results => finish(&results?, verb.output.as_deref()),
-    }
+    judged
 }
 
 pub(super) fn copier(verb: &JudgeConsumer) -> Result<ExitCode> {
-    consume("copier", verb, &copier::suite())
+    consume("copier", verb)
 }
 
 pub(super) fn digest(verb: &JudgeDigest) -> Result<ExitCode> {

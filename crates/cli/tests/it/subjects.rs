@@ -149,6 +149,57 @@ fn one_that_prints_without_end_is_ended() {
 }
 
 #[test]
+fn one_that_leaves_something_printing_is_ended() {
+    let body = "case \" $* \" in *' create '*) yes & yes & exit 0;; esac\nsleep 0.9";
+    let Some(judged) = Desk::new(body).judge() else { return };
+    assert_eq!(judged.code, 4, "{}", judged.said);
+    judged.all_are("INCONCLUSIVE", "the subject printed more than 536870912 bytes");
+}
+
+#[test]
+fn a_subject_that_says_too_much_has_results_that_can_be_read() {
+    // Every byte of it takes six in a string of JSON.
+    let Some(judged) =
+        Desk::new("head -c 60000 /dev/zero | tr '\\000' '\\001' | tee /dev/stderr").judge()
+    else {
+        return;
+    };
+    assert_eq!(judged.code, 4, "{}", judged.said);
+    judged.all_are("INCONCLUSIVE", "what was seen takes more than 524288 bytes");
+}
+
+#[test]
+fn a_version_that_there_is_not_is_refused() {
+    let desk = Desk::new("exit 1");
+    let said = |mut judge: Command| {
+        let output = judge.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{said}");
+        said.trim_end().to_owned()
+    };
+    let mut run = desk.command(&desk.path("subject"), "control");
+    run.args(["--spec", "v1.3"]);
+    let why =
+        "plimsoll: there is no version \"v1.3\" of the runtime specification; there are 1.0, 1.1, 1.2, 1.3";
+    assert_eq!(said(run), why);
+    let mut run = desk.command(&desk.path("subject"), "LNX-NET-01");
+    run.args(["--spec", "1.2"]);
+    assert_eq!(said(run), "plimsoll: what is selected tells nothing about version 1.2");
+    let why = "plimsoll: there is no version \"latest\" of the image specification; there are 1.0, 1.1, main";
+    for verb in ["unpacker", "converter", "copier"] {
+        let mut judge = desk.other(verb);
+        judge.args(["--spec", "latest"]);
+        assert_eq!(said(judge), why, "{verb}");
+    }
+    for verb in [&["validate"][..], &["conformance", "image"]] {
+        let mut judge = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+        judge.args(verb).arg(desk.path("")).args(["--spec", "latest"]);
+        assert_eq!(said(judge), why, "{verb:?}");
+    }
+    assert!(!desk.path("said").exists() && !desk.path("results.json").exists());
+}
+
+#[test]
 fn what_forks_and_escapes_is_found() {
     let body = "setsid sh -c 'sleep 1000 & setsid sleep 1000' > /dev/null 2>&1 &\nexit 1";
     let Some(judged) = Desk::new(body).judge() else { return };
@@ -217,6 +268,11 @@ fn interrupt_when(mut judge: Command, ready: impl Fn() -> bool) -> Output {
     }
     // It may have ended already, without a probe.
     let _ = kill_process(Pid::from_child(&child), Signal::INT);
+    let end = Instant::now() + Duration::from_secs(60);
+    while child.try_wait().unwrap().is_none() && Instant::now() < end {
+        std::thread::yield_now();
+    }
+    let _ = child.kill();
     child.wait_with_output().unwrap()
 }
 
@@ -274,6 +330,17 @@ fn other_judgements_leave_nothing_either_when_they_are_interrupted() {
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.contains("interrupted; what was running is ended and removed"), "{verb}: {said}");
         assert_eq!(output.status.code(), Some(125), "{verb}: {said}");
+        assert_eq!(desk.look(), before, "{verb}");
+    }
+}
+
+#[test]
+fn one_that_has_left_its_group_is_ended_too() {
+    for verb in ["copier", "digest"] {
+        let desk = Desk::new("exec perl -e 'setpgrp(0, getpgrp(getppid())); sleep 1000'");
+        let before = desk.look();
+        let output = interrupt(&desk, desk.other(verb));
+        assert_eq!(output.status.code(), Some(125), "{verb}: {}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(desk.look(), before, "{verb}");
     }
 }

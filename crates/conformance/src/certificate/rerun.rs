@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::results::Results;
 use crate::runtime::Request;
-use crate::verdict::Verdict;
+use crate::verdict::{Reason, Verdict};
 
 /// How often a row that differs is tried before anything is said about it.
 pub const RUNS: usize = 3;
@@ -27,7 +27,7 @@ pub struct Difference {
 pub enum Cause {
     /// The runs do not agree with each other: nothing can be said of the row.
     Unstable,
-    /// The environment is another, and the row does not fail.
+    /// The row cannot be tried here, for what this machine or its user lacks.
     Environment,
     /// The subject does not do what the certificate says.
     Real,
@@ -40,7 +40,7 @@ impl Difference {
         let seen: Vec<&str> = self.seen.iter().map(shown).collect();
         let cause = match self.cause {
             Cause::Unstable => "runs do not agree",
-            Cause::Environment => "in another environment",
+            Cause::Environment => "it cannot be tried here",
             Cause::Real => "it cannot be seen again",
         };
         format!(
@@ -72,6 +72,13 @@ pub fn other_manner(stored: &Results, request: &Request) -> Vec<String> {
     members.iter().filter_map(differs).collect()
 }
 
+/// Whether the row was skipped for what is no property of the subject. Nothing else excuses a row, least of all
+/// what the stored results say of their environment.
+fn lacks_something(run: &Results, id: &str) -> bool {
+    let reason = run.row(id).filter(|row| row.verdict == Verdict::Skip).and_then(|row| row.reason);
+    matches!(reason, Some(Reason::Kernel | Reason::Privilege | Reason::Hardware | Reason::Lsm | Reason::Tool))
+}
+
 /// What differs between the `stored` results and one or more runs of today.
 pub fn compare(stored: &Results, runs: &[Results]) -> Vec<Difference> {
     let verdicts = |results: &Results| -> BTreeMap<String, Verdict> {
@@ -80,7 +87,6 @@ pub fn compare(stored: &Results, runs: &[Results]) -> Vec<Difference> {
     let before = verdicts(stored);
     let after: Vec<_> = runs.iter().map(verdicts).collect();
     let ids: BTreeSet<&String> = before.keys().chain(after.iter().flat_map(BTreeMap::keys)).collect();
-    let moved = runs.iter().any(|run| run.environment != stored.environment);
     let mut differences = Vec::new();
     for id in ids {
         let was = before.get(id).copied();
@@ -90,8 +96,7 @@ pub fn compare(stored: &Results, runs: &[Results]) -> Vec<Difference> {
         }
         let cause = match seen.as_slice() {
             [first, rest @ ..] if rest.iter().any(|other| other != first) => Cause::Unstable,
-            [Some(Verdict::Fail), ..] => Cause::Real,
-            _ if moved => Cause::Environment,
+            _ if runs.iter().all(|run| lacks_something(run, id)) => Cause::Environment,
             _ => Cause::Real,
         };
         differences.push(Difference { id: id.clone(), cause, stored: was, seen });

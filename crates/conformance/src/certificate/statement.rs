@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::requirement::{Area, Registry};
 use crate::results::{ProfileRecord, Results, RowRecord};
 use crate::verdict::{Reason, Verdict};
+use crate::version::Version;
 
 use super::expiry::{specification, validity};
 use super::sha256;
@@ -225,13 +226,12 @@ fn not_passed(row: &RowRecord, registry: &Registry) -> NotPassed {
 
 /// Binding rows of the specification without a verdict.
 fn without_verdict<'a>(results: &Results, registry: &'a Registry) -> Vec<&'a str> {
-    let area = Area::ALL.iter().find(|area| area.as_str() == results.subject.kind);
+    let area = Area::ALL.iter().copied().find(|area| area.as_str() == results.subject.kind);
+    let asked = area.and_then(|area| Some((area, Version::parse(area, results.spec()).ok()?)));
+    let Some((area, version)) = asked else { return Vec::new() };
     let judged: BTreeSet<&str> = results.rows.iter().map(|row| row.id.as_str()).collect();
     let open = registry.rows().iter().filter(|row| {
-        Some(&row.area) == area
-            && row.is_in(results.spec())
-            && row.level.is_binding()
-            && !judged.contains(row.id)
+        row.area == area && row.is_in(version) && row.level.is_binding() && !judged.contains(row.id)
     });
     open.map(|row| row.id).collect()
 }

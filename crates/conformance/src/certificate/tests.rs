@@ -15,28 +15,28 @@ use crate::results::CaseRecord;
 pub(crate) const PROGRAM: &[u8] = b"a runtime";
 pub(crate) const SUITE: &str = "sha256:00000000000000000000000000000000000000000000000000000000000000aa";
 
-/// A whole run: the control has passed, everything else was skipped or does not apply.
+/// The one row that passes, and the case that judges it and no other row.
+pub(crate) const PASSED: &str = "LNX-SEC-10";
+pub(crate) const PASSED_CASE: &str = "seccomp/listener-unused";
+
+/// A whole run: the control and one other case have passed, everything else was skipped.
 pub(crate) fn results() -> Results {
     let registry = Registry::load().unwrap();
     let ran = |operation: &str| json!({"operation": operation, "exit": 0, "timedOut": false, "stderr": ""});
-    let passed = json!({"minimal": {"create": ran("create"), "start": ran("start"), "delete": ran("delete"), "left": []}});
-    // A skip outweighs a pass, so whoever else judges the control's rows has nothing to say.
-    let control = ["RUN-OPS-01", "RUN-LIFE-17", "RUN-DELETE-04"];
-    let shares: Vec<String> = crate::runtime::suite()
-        .into_iter()
-        .filter(|case| case.rules.iter().any(|rule| control.contains(&rule.requirement)))
-        .map(|case| case.name)
-        .collect();
-    let obstacle = |name: &str| match shares.iter().any(|one| one == name) {
-        true => json!({"case": name, "verdict": "NOT_APPLICABLE", "observed": "not here"}),
-        false => json!({"case": name, "verdict": "SKIP", "reason": "tool", "observed": "not today"}),
-    };
+    let control = json!({"minimal": {
+        "create": ran("create"), "start": ran("start"), "delete": ran("delete"), "left": [],
+        "exit": {"code": 0}, "report": {"pid": 1},
+    }});
+    let passed = json!({"life": {"report": {"results": [{"errno": "EPERM"}]}}});
+    let obstacle =
+        |name: &str| json!({"case": name, "verdict": "SKIP", "reason": "tool", "observed": "not today"});
     let cases: Vec<serde_json::Value> = case_names("runtime")
         .unwrap()
         .into_iter()
-        .map(|name| match name == "control/minimal" {
-            true => json!({"name": name, "evidence": passed, "milliseconds": 20}),
-            false => json!({"name": name, "evidence": {}, "obstacle": obstacle(&name)}),
+        .map(|name| match name.as_str() {
+            "control/minimal" => json!({"name": name, "evidence": control, "milliseconds": 20}),
+            PASSED_CASE => json!({"name": name, "evidence": passed, "milliseconds": 20}),
+            _ => json!({"name": name, "evidence": {}, "obstacle": obstacle(&name)}),
         })
         .collect();
     let document = json!({
@@ -155,7 +155,7 @@ fn statements_are_what_in_toto_wants() {
     assert_eq!(statement["_type"], "https://in-toto.io/Statement/v1");
     assert_eq!(statement["predicateType"], "https://in-toto.io/attestation/test-result/v0.1");
     assert_eq!(statement["subject"], json!([{"name": "x", "digest": {"sha256": sha256(PROGRAM).encoded()}}]));
-    assert!(statement["predicate"]["passedTests"].as_array().unwrap().contains(&json!("RUN-OPS-01")));
+    assert!(statement["predicate"]["passedTests"].as_array().unwrap().contains(&json!(PASSED)));
     let statement: serde_json::Value = serde_json::from_slice(&certificate.conformance.payload.0).unwrap();
     let predicate = &statement["predicate"];
     assert_eq!(statement["predicateType"], "tag:plimsoll,2026:conformance/v1");
@@ -329,11 +329,14 @@ fn another_program_is_refused() {
 fn a_removed_row_and_a_removed_case_are_missed() {
     let world = World::new();
     let mut short = results();
-    short.rows.retain(|row| row.id != "RUN-OPS-01");
+    short.rows.retain(|row| row.id != PASSED);
     let found = world.sentences(&world.forge(&short));
-    assert!(found.contains(&"the row RUN-OPS-01 is missing".to_owned()), "{found:?}");
+    assert!(found.contains(&format!("the row {PASSED} is missing")), "{found:?}");
     let error = world.issue(&short).unwrap_err();
-    assert!(error.to_string().starts_with("sign the results: the row RUN-OPS-01 is missing"), "{error}");
+    assert!(
+        error.to_string().starts_with(&format!("sign the results: the row {PASSED} is missing")),
+        "{error}"
+    );
 
     let mut short = results();
     short.cases.retain(|case| case.name != "control/minimal");
@@ -363,27 +366,34 @@ fn a_removed_row_and_a_removed_case_are_missed() {
 #[test]
 fn verdicts_follow_from_evidence_alone() {
     let world = World::new();
-    let control = |results: &mut Results| -> usize {
-        results.cases.iter().position(|case| case.name == "control/minimal").unwrap()
-    };
+    let at = |name: &str| results().cases.iter().position(|case| case.name == name).unwrap();
+    let (control, at) = (at("control/minimal"), at(PASSED_CASE));
     let mut lying = results();
-    let at = control(&mut lying);
     lying.cases[at].evidence = plimsoll_spec::json::Value::Object(Object::new());
     let found = world.sentences(&world.forge(&lying));
     assert!(
-        found.contains(&"the row RUN-OPS-01 is stored as PASS, but the evidence says FAIL".to_owned()),
+        found.contains(&format!("the row {PASSED} is stored as PASS, but the evidence says FAIL")),
         "{found:?}"
     );
     // An obstacle is why there is no verdict: it must not be one.
+    let claim =
+        results().rows.iter().flat_map(|row| &row.judgements).find(|said| said.case == PASSED_CASE).cloned();
+    for verdict in [crate::Verdict::Pass, crate::Verdict::NotApplicable] {
+        let mut lying = results();
+        lying.cases[at].obstacle = claim.clone();
+        lying.cases[at].obstacle.as_mut().unwrap().verdict = verdict;
+        let why = format!(
+            "judge again: the obstacle of case {PASSED_CASE:?} says {}, which only a rule may say",
+            verdict.as_str()
+        );
+        assert_eq!(world.sentences(&world.forge(&lying)), [why]);
+    }
+    // And without the control no case says anything.
     let mut lying = results();
-    let at = control(&mut lying);
-    let claim = lying.rows.iter().flat_map(|row| &row.judgements).find(|said| said.case == "control/minimal");
-    lying.cases[at].obstacle = claim.cloned();
+    lying.cases[control].evidence = plimsoll_spec::json::Value::Object(Object::new());
     let found = world.sentences(&world.forge(&lying));
-    assert_eq!(
-        found,
-        ["judge again: the obstacle of case \"control/minimal\" says PASS, which only a rule may say"]
-    );
+    let why = "although the minimal container does not run: its program reported nothing";
+    assert!(found.len() == 1 && found[0].ends_with(why), "{found:?}");
     let mut lying = results();
     lying.profiles.clear();
     assert_eq!(world.sentences(&world.forge(&lying)), ["the profiles are not what follows from the rows"]);
@@ -675,7 +685,7 @@ fn runs_of_today_are_compared() {
     let stored = results();
     let with = |verdict: crate::Verdict| {
         let mut run = stored.clone();
-        run.rows.iter_mut().filter(|row| row.id == "RUN-OPS-01").for_each(|row| row.verdict = verdict);
+        run.rows.iter_mut().filter(|row| row.id == PASSED).for_each(|row| row.verdict = verdict);
         run
     };
     use crate::Verdict::{Fail, Pass, Skip};
@@ -684,14 +694,26 @@ fn runs_of_today_are_compared() {
         |runs: &[Results]| -> Vec<Cause> { compare(&stored, runs).iter().map(|found| found.cause).collect() };
     assert_eq!(causes(&[with(Fail), with(Fail)]), [Cause::Real]);
     assert_eq!(causes(&[with(Fail), with(Pass)]), [Cause::Unstable]);
-    let mut elsewhere = with(Skip);
-    elsewhere.environment.insert("kernel".to_owned(), "5.10".to_owned());
-    assert_eq!(causes(std::slice::from_ref(&elsewhere)), [Cause::Environment]);
+    // Only what a machine or its user lacks excuses a row, and not what anybody has written about environments.
+    let skipped = |reason| {
+        let mut run = with(Skip);
+        run.environment.insert("kernel".to_owned(), "5.10".to_owned());
+        run.rows.iter_mut().filter(|row| row.id == PASSED).for_each(|row| row.reason = reason);
+        run
+    };
+    use crate::Reason::{Kernel, Unsupported};
+    assert_eq!(causes(&[skipped(Some(Kernel))]), [Cause::Environment]);
+    for reason in [None, Some(Unsupported)] {
+        assert_eq!(causes(&[skipped(reason)]), [Cause::Real], "{reason:?}");
+    }
+    let mut unjudged = with(crate::Verdict::Inconclusive);
+    unjudged.environment = skipped(None).environment;
+    assert_eq!(causes(&[unjudged]), [Cause::Real]);
     assert_eq!(
         compare(&stored, &[with(Skip)])[0].sentence(),
-        "the row RUN-OPS-01 is certified as PASS, seen SKIP: it cannot be seen again"
+        format!("the row {PASSED} is certified as PASS, seen SKIP: it cannot be seen again")
     );
     let mut failing = with(Fail);
-    failing.environment = elsewhere.environment;
+    failing.environment = skipped(None).environment;
     assert_eq!(causes(&[failing]), [Cause::Real]);
 }

@@ -114,7 +114,7 @@ pub fn examine(certificate: &Certificate, registry: &Registry) -> Vec<Refusal> {
     };
     statements(certificate, &results, registry, &mut found);
     if let Some(image) =
-        certificate.subject.as_ref().filter(|image| image.digest.to_string() != results.subject.digest)
+        certificate.subject.as_ref().filter(|image| !is_about(&results, &image.digest.to_string()))
     {
         found.add(
             Check::Subject,
@@ -126,6 +126,11 @@ pub fn examine(certificate: &Certificate, registry: &Registry) -> Vec<Refusal> {
     }
     found.0.extend(examine_results(&results, registry));
     found.0
+}
+
+/// Whether results are about the image that registries know as `digest`.
+fn is_about(results: &Results, digest: &str) -> bool {
+    results.subject.digest == digest || results.subject.manifests.iter().any(|listed| listed == digest)
 }
 
 /// Checks results that nobody has signed: whether they are whole, of this suite, and follow from the evidence.

@@ -7,6 +7,7 @@ mod command;
 mod mutant;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -15,13 +16,16 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::case::{Case, Obstacle};
+use crate::day::Day;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::evidence::Evidence;
 use crate::requirement::{Area, Registry};
 use crate::results::{
-    CaseRecord, FORMAT, JudgementRecord, Results, SubjectRecord, Suite, judge_all, profiles,
+    CaseRecord, FORMAT, JudgementRecord, Results, SubjectRecord, Suite, judge_all, profiles, require_rows,
 };
 use crate::runtime::{Bounds, Keeper, Streams, digest_of, execute, give_environment};
+
+use crate::version::Version;
 
 use super::golden::Golden;
 
@@ -157,7 +161,7 @@ pub struct Request {
 /// Runs `suite` and judges it.
 ///
 /// # Errors
-/// [`Kind::Request`] where nothing is selected, [`Kind::Environment`] where the harness cannot work or is asked to
+/// [`Kind::Request`] where nothing is selected or the version is unknown, [`Kind::Environment`] where the harness cannot work or is asked to
 /// end.
 pub fn run(
     kind: &str,
@@ -187,6 +191,7 @@ fn run_as(
     progress: &mut dyn FnMut(usize, usize, &str),
 ) -> Result<Results> {
     let registry = Registry::load()?;
+    let version = Version::parse(Area::Image, &request.version)?;
     let wanted = |case: &&Case<Stage>| {
         let named = |name: &String| {
             case.name.starts_with(name.as_str())
@@ -199,7 +204,8 @@ fn run_as(
     if selected.is_empty() {
         return Err(Error::new(Kind::Request, format!("nothing is selected by {}", request.only.join(" "))));
     }
-    let program = request.subject.program()?;
+    require_rows(&registry, version, &selected)?;
+    let (program, started) = (request.subject.program()?, Day::today());
     let place =
         tempfile::Builder::new().prefix("plimsoll-consumer-").tempdir().context(|| "make a folder")?;
     let mut records = Vec::new();
@@ -216,7 +222,7 @@ fn run_as(
         progress(index + 1, selected.len(), &case.name);
     }
     records.sort_by(|left: &CaseRecord, right| left.name.cmp(&right.name));
-    let rows = judge_all(&registry, Area::Image, &request.version, suite, &records);
+    let rows = judge_all(&registry, Area::Image, version, suite, &records);
     let profiles = profiles(&registry, &rows);
     Ok(Results {
         format: FORMAT,
@@ -226,19 +232,27 @@ fn run_as(
             name: request.subject.name.clone(),
             version: String::new(),
             digest: digest_of(&program)?.to_string(),
+            manifests: Vec::new(),
             extra: Default::default(),
         },
         environment: Default::default(),
-        settings: [
-            ("spec".to_owned(), request.version.clone()),
-            ("command".to_owned(), request.subject.template.clone()),
-        ]
-        .into(),
+        settings: settings(request, started),
         cases: records,
         rows,
         profiles,
         extra: Default::default(),
     })
+}
+
+fn settings(request: &Request, started: Day) -> BTreeMap<String, String> {
+    let members = [
+        ("spec", request.version.clone()),
+        ("selection", request.only.join(" ")),
+        ("command", request.subject.template.clone()),
+        ("rootfs", request.subject.rootfs.clone()),
+        ("started", started.to_string()),
+    ];
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn one(mut stage: Stage, case: &Case<Stage>) -> Result<CaseRecord> {

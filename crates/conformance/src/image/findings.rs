@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::requirement::{Level, Registry};
+use crate::version::Version;
 
 use super::advice;
 
@@ -100,8 +101,8 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Judges by version `version` of the specification; later rows weigh as notes.
-    pub fn new(registry: &Registry, version: &str) -> Findings {
+    /// Judges by `version` of the specification; later rows weigh as notes.
+    pub fn new(registry: &Registry, version: Version) -> Findings {
         let weights = registry.rows().iter().map(|row| (row.id, (row.level, row.is_in(version)))).collect();
         Findings { weights, counts: BTreeMap::new(), list: Vec::new(), unfinished: Vec::new() }
     }

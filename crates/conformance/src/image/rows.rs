@@ -10,6 +10,7 @@ use crate::evidence::Evidence;
 use crate::requirement::{Area, Registry};
 use crate::results::{CaseRecord, FORMAT, Results, SubjectRecord, Suite, judge_all, profiles};
 use crate::verdict::Judgement;
+use crate::version::Version;
 
 use super::Report;
 use super::advice::RULES;
@@ -54,7 +55,8 @@ impl Report {
     pub fn results(&self) -> Result<Results> {
         let registry = Registry::load()?;
         let records: Vec<CaseRecord> = RULES.iter().map(|(row, _)| self.record(row)).collect();
-        let rows = judge_all(&registry, Area::Image, &self.version, &suite(), &records);
+        let version = Version::parse(Area::Image, &self.version)?;
+        let rows = judge_all(&registry, Area::Image, version, &suite(), &records);
         let profiles = profiles(&registry, &rows);
         Ok(Results {
             format: FORMAT,
@@ -64,10 +66,14 @@ impl Report {
                 name: self.path.clone(),
                 version: String::new(),
                 digest: self.digest.clone(),
+                manifests: self.manifests.clone(),
                 extra: Default::default(),
             },
             environment: BTreeMap::new(),
-            settings: BTreeMap::from([("spec".to_owned(), self.version.clone())]),
+            settings: BTreeMap::from([
+                ("spec".to_owned(), self.version.clone()),
+                ("started".to_owned(), self.started.to_string()),
+            ]),
             cases: records,
             rows,
             profiles,

@@ -1,5 +1,5 @@
 //! What a runtime says of itself, by its features structure, against what it then refuses. That something is not
-//! supported is believed only of what the structure does not claim.
+//! supported is believed only where the structure says so; where it says nothing, nothing is known.
 //!
 //! # References
 //! - [features.md](https://github.com/opencontainers/runtime-spec/blob/v1.3.0/features.md)
@@ -10,6 +10,14 @@ use serde_json::Value;
 use crate::evidence::Evidence;
 use crate::results::CaseRecord;
 use crate::verdict::{Judgement, Reason, Verdict};
+
+/// What the structure says of a thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Supported,
+    Unsupported,
+    Nothing,
+}
 
 /// Where the structure speaks of a thing.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,26 +41,38 @@ impl Claims {
         Claims(records.iter().find_map(shown).unwrap_or_default())
     }
 
-    /// `judgement` of the case called `case`, but a failure where it believes in a lack that is denied.
+    /// `judgement` of the case called `case`; where it believes in a lack, what that comes to.
     pub(crate) fn check(&self, case: &str, judgement: Judgement) -> Judgement {
-        let lacks = judgement.verdict == Verdict::Skip && judgement.reason == Some(Reason::Unsupported);
-        match entry(case).filter(|_| lacks) {
-            Some(entry) if self.has(&entry) => Judgement::of(
+        if judgement.verdict != Verdict::Skip || judgement.reason != Some(Reason::Unsupported) {
+            return judgement;
+        }
+        let entry = entry(case);
+        match (entry.as_ref().map_or(Said::Nothing, |entry| self.says(entry)), entry) {
+            (Said::Unsupported, _) => judgement,
+            (Said::Supported, Some(entry)) => Judgement::of(
                 false,
                 format!("what features claims, {}, is supported", entry.name()),
                 judgement.observed,
             ),
-            _ => judgement,
+            _ => Judgement::inconclusive(format!(
+                "{}; features does not say whether it is supported",
+                judgement.observed
+            )),
         }
     }
 
-    fn has(&self, entry: &Entry) -> bool {
-        match entry {
-            Entry::Enabled(pointer) => self.0.pointer(pointer) == Some(&Value::Bool(true)),
+    fn says(&self, entry: &Entry) -> Said {
+        let has = match entry {
+            Entry::Enabled(pointer) => self.0.pointer(pointer).and_then(Value::as_bool),
             Entry::Listed(pointer, name) => {
                 let list = self.0.pointer(pointer).and_then(Value::as_array);
-                list.is_some_and(|list| list.iter().any(|one| one == name.as_str()))
+                list.map(|list| list.iter().any(|one| one == name.as_str()))
             }
+        };
+        match has {
+            Some(true) => Said::Supported,
+            Some(false) => Said::Unsupported,
+            None => Said::Nothing,
         }
     }
 }
@@ -104,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lack_is_believed_where_nothing_else_is_claimed() {
+    fn a_lack_is_believed_where_it_is_admitted() {
         let claims = Claims(json!({
             "mountOptions": ["ratime"],
             "linux": {
@@ -124,16 +144,13 @@ mod tests {
             "seccomp/notify",
         ] {
             assert_eq!(said(&claims, case), Verdict::Fail, "{case}");
-            assert_eq!(said(&Claims::default(), case), Verdict::Skip, "{case}");
+            assert_eq!(said(&Claims::default(), case), Verdict::Inconclusive, "{case}");
         }
-        for case in [
-            "mounts-recursive/rro",
-            "user-namespace/mappings",
-            "network/moved",
-            "seccomp/flag-log",
-            "scheduler/batch",
-        ] {
+        for case in ["mounts-recursive/rro", "user-namespace/mappings", "network/moved", "seccomp/flag-log"] {
             assert_eq!(said(&claims, case), Verdict::Skip, "{case}");
+        }
+        for case in ["scheduler/batch", "rdt/schemata", "memory-policy/bind"] {
+            assert_eq!(said(&claims, case), Verdict::Inconclusive, "{case}");
         }
         let failed = claims.check("namespaces/time", Judgement::skip(Reason::Unsupported, "EPERM"));
         assert_eq!(failed.expected, "what features claims, /linux/namespaces: time, is supported");

@@ -18,7 +18,7 @@ use super::keeper::Keeper;
 /// the streams of its `create`.
 const OUTPUT_LIMIT: u64 = 16 << 20;
 /// Most bytes of it that are kept as evidence.
-const KEPT: usize = 64 << 10;
+const KEPT: usize = 16 << 10;
 /// How often a running operation's output is measured.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -33,7 +33,7 @@ pub struct Ran {
     pub exit: Option<i32>,
     /// Whether it had to be killed because its time was over.
     pub timed_out: bool,
-    /// What it printed by the time it ended, at most 64 KiB.
+    /// What it printed by the time it ended, at most 16 KiB.
     pub stdout: String,
     /// Likewise.
     pub stderr: String,
@@ -81,10 +81,27 @@ impl Streams {
         size(&self.stdout) + size(&self.stderr)
     }
 
+    /// Gives back the space of what is not kept.
+    fn shorten(&self) {
+        for file in [&self.stdout, &self.stderr] {
+            // What stays goes with the folder.
+            let _ = file.set_len(contents(file, KEPT).len() as u64);
+        }
+    }
+
     /// What was printed so far, as far as it is kept.
     pub(crate) fn text(file: &std::fs::File) -> String {
         String::from_utf8_lossy(&contents(file, KEPT)).into_owned()
     }
+}
+
+/// How many bytes were printed to the [`Streams`] in `place`, also by what operations have left running.
+pub(crate) fn printed_in(place: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(place).into_iter().flatten().flatten();
+    let is_stream = |entry: &std::fs::DirEntry| {
+        entry.path().extension().is_some_and(|suffix| suffix == "out" || suffix == "err")
+    };
+    entries.filter(is_stream).filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
 }
 
 /// The first `most` bytes of `file`, wherever its writers stand.
@@ -163,8 +180,10 @@ fn wait(child: &mut Child, streams: &Streams, bounds: Bounds<'_>) -> Result<Opti
             Err(e) => return Err(Error::because(Kind::Environment, "wait for the subject", e)),
         }
     }
-    // It may have ended at the last moment; then there is nothing to kill.
+    // It may have ended at the last moment, and then there is nothing to kill; or have left its group.
     let _ = kill_process_group(pid, Signal::KILL);
+    let _ = plimsoll_sys::signal::send(&pidfd, 9);
+    streams.shorten();
     let status = child.wait().context(|| "wait for the subject")?;
     Ok(Some(status).filter(|status| status.signal() != Some(9)))
 }

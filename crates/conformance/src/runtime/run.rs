@@ -19,21 +19,28 @@ use crate::error::{Context as _, Error, Kind, Result};
 use crate::requirement::{Area, Registry};
 use crate::results::{
     CaseRecord, FORMAT, JudgementRecord, Results, RowRecord, SubjectRecord, Suite, judge_all, profiles,
+    require_rows,
 };
 use crate::verdict::Verdict;
+use crate::version::Version;
 
 use super::host;
 use super::keeper::Keeper;
 use super::place::Place;
+use super::ran::printed_in;
 use super::settings::{CgroupDriver, Settings};
 use super::stage::Stage;
 use super::subject::{Subject, digest_of, give_environment};
 
 /// The case that everything else builds on: where it does not pass, nothing can be said.
-pub(super) const CONTROL: &str = "control/minimal";
+pub(crate) const CONTROL: &str = "control/minimal";
 
-/// Most bytes of one worker's record.
-const RECORD_LIMIT: usize = 64 << 20;
+/// Most bytes of one worker's record: all of them together are to be read again.
+const RECORD_LIMIT: usize = 512 << 10;
+/// Most bytes that the subject may print in one case, together with what it leaves running.
+const PRINTED_LIMIT: u64 = 512 << 20;
+/// How often that is measured.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -79,12 +86,13 @@ pub type Progress<'a> = &'a mut dyn FnMut(usize, usize, &str);
 /// Runs what `request` selects and judges it.
 ///
 /// # Errors
-/// [`Kind::Request`] where the selection is empty, [`Kind::Environment`] where workers cannot be started or
+/// [`Kind::Request`] where the selection is empty or the version unknown, [`Kind::Environment`] where workers cannot be started or
 /// the run was interrupted.
 pub fn run(request: &Request, registry: &Registry, progress: Progress<'_>) -> Result<Results> {
     let started = Day::today();
+    let judged_by = Version::parse(Area::Runtime, &request.version)?;
     let suite = super::cases::suite();
-    let selected = select(request, registry, &suite)?;
+    let selected = select(request, judged_by, registry, &suite)?;
     let (_place, settings) = prepare(request)?;
     let mut pool = Pool::new(request)?;
     let names: Vec<&str> =
@@ -104,8 +112,7 @@ pub fn run(request: &Request, registry: &Registry, progress: Progress<'_>) -> Re
     }
     records.sort_by(|left, right| left.name.cmp(&right.name));
     let version = version_of(&records);
-    let judge =
-        |records: &[CaseRecord]| judge_all(registry, Area::Runtime, &request.version, &suite, records);
+    let judge = |records: &[CaseRecord]| judge_all(registry, Area::Runtime, judged_by, &suite, records);
     let failing = failing(&judge(&records));
     let tasks: Vec<Task<'_>> = tasks.into_iter().filter(|task| failing.contains(task.name)).collect();
     for record in pool.records(&tasks, names.len(), names.len() + tasks.len(), progress)? {
@@ -115,7 +122,7 @@ pub fn run(request: &Request, registry: &Registry, progress: Progress<'_>) -> Re
     }
     let rows = judge(&records);
     let profiles = profiles(registry, &rows);
-    Ok(Results {
+    let results = Results {
         format: FORMAT,
         suite: Suite {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -128,6 +135,7 @@ pub fn run(request: &Request, registry: &Registry, progress: Progress<'_>) -> Re
             name: request.subject.dialect.name.clone(),
             version,
             digest: request.subject.digest()?.to_string(),
+            manifests: Vec::new(),
             extra: json::Object::new(),
         },
         environment: environment(request),
@@ -136,7 +144,9 @@ pub fn run(request: &Request, registry: &Registry, progress: Progress<'_>) -> Re
         rows,
         profiles,
         extra: json::Object::new(),
-    })
+    };
+    results.require_readable()?;
+    Ok(results)
 }
 
 /// What the subject has said its version is, when the control asked for it.
@@ -187,7 +197,12 @@ pub(super) fn prepare(request: &Request) -> Result<(Place, Settings)> {
 }
 
 /// The names of the cases that `request` asks for.
-fn select<'a>(request: &Request, registry: &Registry, suite: &'a [Case<Stage>]) -> Result<Vec<&'a str>> {
+fn select<'a>(
+    request: &Request,
+    version: Version,
+    registry: &Registry,
+    suite: &'a [Case<Stage>],
+) -> Result<Vec<&'a str>> {
     let matches = |case: &&Case<Stage>| {
         request.only.is_empty()
             || request.only.iter().any(|wanted| {
@@ -198,16 +213,17 @@ fn select<'a>(request: &Request, registry: &Registry, suite: &'a [Case<Stage>]) 
                     })
             })
     };
-    let names: Vec<_> = suite.iter().filter(matches).map(|case| case.name.as_str()).collect();
-    if names.is_empty() {
+    let cases: Vec<_> = suite.iter().filter(matches).collect();
+    if cases.is_empty() {
         let why = format!("nothing is selected by {}", request.only.join(" "));
         return Err(Error::new(Kind::Request, why));
     }
-    Ok(names)
+    require_rows(registry, version, &cases)?;
+    Ok(cases.into_iter().map(|case| case.name.as_str()).collect())
 }
 
 /// Why the control failed, if it did.
-pub(super) fn control_failure(record: &CaseRecord) -> Option<String> {
+pub(crate) fn control_failure(record: &CaseRecord) -> Option<String> {
     if let Some(obstacle) = &record.obstacle {
         return Some(format!("the minimal container could not be tried: {}", obstacle.observed));
     }
@@ -275,10 +291,23 @@ struct Job {
     child: Child,
     pidfd: std::os::fd::OwnedFd,
     output: std::fs::File,
+    place: PathBuf,
     end: Instant,
 }
 
 impl Job {
+    fn prints_without_end(&self) -> bool {
+        printed_in(&self.place) > PRINTED_LIMIT
+    }
+
+    /// Why it is ended before it has ended by itself, if it is to be.
+    fn excess(&self, patience: Duration) -> Option<String> {
+        if self.end <= Instant::now() {
+            return Some(format!("the case took longer than {} s", patience.as_secs()));
+        }
+        self.prints_without_end().then(|| format!("the subject printed more than {PRINTED_LIMIT} bytes"))
+    }
+
     fn pid(&self) -> i32 {
         Pid::from_child(&self.child).as_raw_nonzero().get()
     }
@@ -337,9 +366,9 @@ impl Pool<'_> {
                 }
                 return Err(interrupted);
             }
-            let now = Instant::now();
+            let patience = self.request.patience;
             let (mut over, running): (Vec<_>, Vec<_>) =
-                jobs.into_iter().partition(|job| job.end <= now || has_ended(&job.pidfd));
+                jobs.into_iter().partition(|job| has_ended(&job.pidfd) || job.excess(patience).is_some());
             jobs = running;
             while let Some(job) = over.pop() {
                 let (task, name) = (job.task, job.name.clone());
@@ -376,14 +405,15 @@ impl Pool<'_> {
             child,
             pidfd,
             output,
+            place: settings.place.join(index.to_string()),
             end: Instant::now() + self.request.patience,
         })
     }
 
-    /// Waits until a worker ends, its time is over, or the run is interrupted.
+    /// Waits until a worker ends, its time is over, or the run is interrupted; at most until they are looked at again.
     fn wait(&self, jobs: &[Job]) -> Result<()> {
         let next = jobs.iter().map(|job| job.end).min().unwrap_or_else(Instant::now);
-        let left = next.saturating_duration_since(Instant::now());
+        let left = next.saturating_duration_since(Instant::now()).min(LOOK);
         let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
         let mut watched = vec![self.keeper.interrupt()];
         watched.extend(jobs.iter().map(|job| PollFd::new(&job.pidfd, PollFlags::IN)));
@@ -395,33 +425,34 @@ impl Pool<'_> {
 
     /// Takes the record of a worker that has ended, or ends it and says so; `workers` are not touched.
     fn end(&self, mut job: Job, workers: &[i32]) -> Result<CaseRecord> {
-        let in_time = has_ended(&job.pidfd);
-        if !in_time {
+        let ended = has_ended(&job.pidfd);
+        let excess = if ended { None } else { job.excess(self.request.patience) };
+        if !ended {
             // It may end by itself at this moment.
             let _ = kill_process_group(Pid::from_child(&job.child), Signal::KILL);
         }
         let status = job.child.wait().context(|| "wait for a worker")?;
-        let text = super::ran::contents(&job.output, RECORD_LIMIT);
-        if in_time && status.success() {
-            match json::from_slice_within(&text, json::Limits { size: RECORD_LIMIT, depth: 64 }) {
-                Ok(record) => return Ok(record),
-                Err(e) => {
-                    let error = Error::because(Kind::Suite, "read a worker's record", e);
-                    return Ok(unjudged(&job.name, &Obstacle::Harness(error)));
-                }
-            }
+        if ended && status.success() {
+            return Ok(record_in(&job.output).unwrap_or_else(|obstacle| unjudged(&job.name, &obstacle)));
         }
         host::kill_orphans(workers);
         host::remove_cgroups(&job.mark);
-        let obstacle = match in_time {
-            true => Obstacle::Harness(Error::new(Kind::Environment, format!("a worker ended by {status}"))),
-            false => Obstacle::Inconclusive(format!(
-                "the case took longer than {} s",
-                self.request.patience.as_secs()
-            )),
+        let obstacle = match excess {
+            Some(why) => Obstacle::Inconclusive(why),
+            None => Obstacle::Harness(Error::new(Kind::Environment, format!("a worker ended by {status}"))),
         };
         Ok(unjudged(&job.name, &obstacle))
     }
+}
+
+/// What a worker has written down.
+fn record_in(output: &std::fs::File) -> std::result::Result<CaseRecord, Obstacle> {
+    let text = super::ran::contents(output, RECORD_LIMIT + 1);
+    if text.len() > RECORD_LIMIT {
+        return Err(Obstacle::Inconclusive(format!("what was seen takes more than {RECORD_LIMIT} bytes")));
+    }
+    json::from_slice_within(&text, json::Limits { size: RECORD_LIMIT, depth: 64 })
+        .map_err(|e| Error::because(Kind::Suite, "read a worker's record", e).into())
 }
 
 fn pids<'a>(jobs: impl Iterator<Item = &'a Job>) -> Vec<i32> {

@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 
 use super::*;
-use crate::certificate::tests::{PROGRAM, SUITE, results};
+use crate::certificate::tests::{PASSED, PASSED_CASE, PROGRAM, SUITE, results};
 use crate::certificate::{Keys, Role};
 use crate::results::RowRecord;
 
@@ -222,7 +222,7 @@ fn what_was_altered_is_named() {
 
     let world = World::new(&today());
     let mut other = today();
-    other.rows.retain(|row: &RowRecord| row.id != "RUN-OPS-01");
+    other.rows.retain(|row: &RowRecord| row.id != PASSED);
     std::fs::write(world.place.join("results.json"), other.to_vec()).unwrap();
     let bad: Vec<&str> = world.bad().into_iter().map(|(name, _)| name).collect();
     assert_eq!(bad, ["required-tests-missing", "reports-altered", "signature-refused"]);
@@ -243,11 +243,11 @@ fn what_was_altered_is_named() {
 fn a_failing_row_is_named() {
     let registry = Registry::load().unwrap();
     let mut failing = today();
-    let at = failing.cases.iter().position(|case| case.name == "control/minimal").unwrap();
+    let at = failing.cases.iter().position(|case| case.name == PASSED_CASE).unwrap();
     failing.cases[at].evidence = plimsoll_spec::json::Value::Object(plimsoll_spec::json::Object::new());
     let judged = crate::rejudge::rejudge(&failing, &registry).unwrap();
     let failing = Results { rows: judged.rows, profiles: judged.profiles, ..failing };
     let bad = World::new(&failing).bad();
     assert_eq!(bad[0].0, "failed-tests");
-    assert!(bad[0].1.contains("RUN-OPS-01"), "{bad:?}");
+    assert!(bad[0].1.contains(PASSED), "{bad:?}");
 }

@@ -63,9 +63,13 @@ pub struct Verify {
     /// Ask about this day, as 2026-01-31; the default is today.
     #[arg(long, value_name = "DATE")]
     pub at: Option<String>,
-    /// Run the suite of runtimes again, in the manner that is named, and compare.
+    /// Run the suite again, in the manner that is named, and compare.
     #[arg(long)]
     pub rerun: bool,
+    /// With --rerun: the command line of an unpacker, converter, copier or adapter of digests that is not one of
+    /// the known ones. It has to be that of the stored run, and the program in it the one that was judged.
+    #[arg(long, value_name = "COMMAND", requires = "rerun")]
+    pub command: Option<String>,
     /// With --rerun; it has to be the manner of the stored run.
     #[command(flatten, next_help_heading = "Manner of --rerun")]
     pub manner: Manner,

@@ -3,14 +3,17 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use plimsoll_conformance::certificate::{
     self, Against, Certificate, Keys, Refusal, Rule, SecretKey, TestResult, Verified, rerun, specification,
     validity,
 };
+use plimsoll_conformance::image::{self, consumer};
 use plimsoll_conformance::report::escape::line;
+use plimsoll_conformance::runtime::Keeper;
 use plimsoll_conformance::submission::{self, Glass, Tone};
-use plimsoll_conformance::{Day, Error, Kind, Registry, Results};
+use plimsoll_conformance::{Day, Error, Kind, Registry, Results, digest};
+use plimsoll_digest::Digest;
 use plimsoll_spec::image::Descriptor;
 
 use crate::args::conformance::certificates::{Attest, Countersign, Keygen, Submit, Verify};
@@ -18,11 +21,14 @@ use crate::args::conformance::{Driver, RunConformance};
 use crate::output::print;
 
 use super::reports::read;
+use crate::command::judge_image;
 
 /// A certificate or submission that is not to be believed.
 const REFUSED: u8 = 1;
 /// A submission that cannot be read.
 const UNREADABLE: u8 = 2;
+/// A certificate that is to be believed, of which something cannot be tried here.
+const UNSEEN: u8 = 3;
 /// A certificate that is to be believed, and says that the subject does not conform.
 const FAILED: u8 = 4;
 
@@ -54,7 +60,7 @@ pub(super) fn countersign(verb: &Countersign) -> Result<ExitCode> {
     };
     let refusals = match (&verb.keys, &verb.subject) {
         (Some(keys), Some(subject)) => {
-            let (keys, subject) = (trusted(keys)?, certificate::digest_of_file(subject)?);
+            let (keys, subject) = (trusted(keys)?, digest_of_subject(subject)?);
             let rule = Rule::Submission;
             let against =
                 Against { registry: &registry, keys: &keys, rule, subject: &subject, at: Day::today() };
@@ -99,11 +105,12 @@ pub(super) fn verify(verb: &Verify) -> Result<ExitCode> {
         bail!("verify needs a certificate, --subject and --keys");
     };
     let registry = Registry::load()?;
-    let (keys, subject, at) = (trusted(keys)?, certificate::digest_of_file(file)?, day(verb.at.as_deref())?);
+    let (keys, at) = (trusted(keys)?, day(verb.at.as_deref())?);
     let certificate = match Certificate::read(place) {
         Ok(certificate) => certificate,
         Err(e) => return unreadable(&e, REFUSED),
     };
+    let subject = digest_of_subject(file)?;
     let against =
         Against { registry: &registry, keys: &keys, rule: Rule::Certificate, subject: &subject, at };
     let verified = match certificate::verify(&certificate, &against) {
@@ -113,15 +120,27 @@ pub(super) fn verify(verb: &Verify) -> Result<ExitCode> {
             return Ok(ExitCode::from(REFUSED));
         }
     };
-    if verb.rerun {
-        let found = run_again(&verified.results, file, verb)?;
-        found.iter().for_each(|difference| drop(print(&format!("{}\n", line(&difference.sentence())))));
-        if found.iter().any(|difference| difference.cause != rerun::Cause::Environment) {
-            return Ok(ExitCode::from(REFUSED));
-        }
+    let differences = if verb.rerun { run_again(&verified.results, file, verb)? } else { Vec::new() };
+    let said = differences.iter().map(|difference| format!("{}\n", line(&difference.sentence())));
+    print(&said.collect::<String>())?;
+    if differences.iter().any(|difference| difference.cause != rerun::Cause::Environment) {
+        return Ok(ExitCode::from(REFUSED));
     }
     print(&believed(&certificate, &verified))?;
-    Ok(if verified.result == TestResult::Failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+    Ok(match (verified.result, differences.is_empty()) {
+        (TestResult::Failed, _) => ExitCode::from(FAILED),
+        (_, false) => ExitCode::from(UNSEEN),
+        (_, true) => ExitCode::SUCCESS,
+    })
+}
+
+/// The digest of the tested artefact: a file's own, and of an image layout that of its index.
+fn digest_of_subject(path: &Path) -> Result<Digest> {
+    if !path.is_dir() {
+        return Ok(certificate::digest_of_file(path)?);
+    }
+    let digest = image::digest_of_layout(path, image::Limits::default()).map_err(|e| anyhow!(e.chain()))?;
+    Digest::parse_known(&digest).with_context(|| format!("{} has no index.json", path.display()))
 }
 
 fn refused(refusals: &[Refusal]) -> String {
@@ -159,11 +178,74 @@ fn believed(certificate: &Certificate, verified: &Verified) -> String {
 
 /// Runs the suite as the results say it was run, and `verb` too; up to three times where something differs.
 fn run_again(stored: &Results, subject: &Path, verb: &Verify) -> Result<Vec<rerun::Difference>> {
-    if stored.subject.kind != "runtime" {
-        bail!("--rerun runs the suite of runtimes, and the certificate is about another subject");
+    let mut suite = suite_of(stored, subject, verb)?;
+    let mut runs = Vec::new();
+    while runs.len() < rerun::RUNS {
+        let run = suite()?;
+        if run.subject.digest != stored.subject.digest {
+            bail!("run again: what was run is {}, and not the tested artefact", line(&run.subject.digest));
+        }
+        runs.push(run);
+        if rerun::compare(stored, &runs).is_empty() {
+            break;
+        }
     }
+    Ok(rerun::compare(stored, &runs))
+}
+
+/// A run of today.
+type Suite = Box<dyn FnMut() -> Result<Results>>;
+
+/// What runs the suite that `stored` is of.
+fn suite_of(stored: &Results, subject: &Path, verb: &Verify) -> Result<Suite> {
+    let spec = stored.spec().to_owned();
+    match stored.subject.kind.as_str() {
+        "runtime" => suite_of_runtimes(stored, subject, verb),
+        "image" => {
+            let layout = subject.to_owned();
+            Ok(Box::new(move || {
+                let report = image::validate(&layout, &spec, image::Limits::default());
+                report.and_then(|report| report.results()).map_err(|e| anyhow!(e.chain()))
+            }))
+        }
+        "digest" => {
+            let command = said_again(stored, verb)?;
+            Ok(Box::new(move || Ok(digest::run(&command, Some(&Keeper::begin()?))?)))
+        }
+        kind => {
+            let kind = kind.to_owned();
+            let name = stored.subject.name.clone();
+            let known = consumer::presets(&kind)
+                .find(|preset| preset.name == name && of(stored, "command") == preset.template);
+            let subject = match known {
+                Some(preset) => consumer::Subject::preset(&kind, preset.name)?,
+                None => consumer::Subject::new(&name, &said_again(stored, verb)?, of(stored, "rootfs"))?,
+            };
+            Ok(Box::new(move || Ok(judge_image::judge(&kind, &subject, &spec, &[])?)))
+        }
+    }
+}
+
+/// A setting of the stored run.
+fn of<'a>(stored: &'a Results, name: &str) -> &'a str {
+    stored.settings.get(name).map_or("", String::as_str)
+}
+
+/// The command line that is to be executed: never one that only the results name.
+fn said_again(stored: &Results, verb: &Verify) -> Result<String> {
+    match &verb.command {
+        Some(command) if command == of(stored, "command") => Ok(command.clone()),
+        given => bail!(
+            "run again in the manner of the stored run: its command is {}, here {}; name it with --command",
+            line(of(stored, "command")),
+            given.as_deref().unwrap_or("none")
+        ),
+    }
+}
+
+fn suite_of_runtimes(stored: &Results, subject: &Path, verb: &Verify) -> Result<Suite> {
     let of = |name: &str| stored.environment.get(name).map_or("", String::as_str);
-    let (request, _held) = super::request(&RunConformance {
+    let (request, held) = super::request(&RunConformance {
         subject: std::path::absolute(subject)?.display().to_string(),
         // A certificate is about the whole suite.
         only: Vec::new(),
@@ -177,20 +259,17 @@ fn run_again(stored: &Results, subject: &Path, verb: &Verify) -> Result<Vec<reru
     if !unlike.is_empty() {
         bail!("run again in the manner of the stored run: {}", line(&unlike.join("; ")));
     }
-    let mut runs = Vec::new();
-    while runs.len() < rerun::RUNS {
-        runs.push(super::run_request(&request)?);
-        if rerun::compare(stored, &runs).is_empty() {
-            break;
-        }
-    }
-    Ok(rerun::compare(stored, &runs))
+    Ok(Box::new(move || {
+        // The probe stays as long as it is needed.
+        let _held = &held;
+        super::run_request(&request)
+    }))
 }
 
 fn review(dir: &Path, verb: &Verify) -> Result<ExitCode> {
     let registry = Registry::load()?;
     let keys = verb.keys.as_deref().map(trusted).transpose()?;
-    let subject = verb.subject.as_deref().map(certificate::digest_of_file).transpose()?;
+    let subject = verb.subject.as_deref().map(digest_of_subject).transpose()?;
     let glass = Glass {
         registry: &registry,
         keys: keys.as_ref(),

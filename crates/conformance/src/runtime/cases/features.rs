@@ -26,7 +26,8 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
     ];
     cases.extend(LISTS.iter().map(list));
     cases.extend(CLAIMS.iter().map(claim));
-    cases
+    // The document binds nobody who has none.
+    cases.into_iter().map(Case::where_it_applies).collect()
 }
 
 /// The document; the rows bind nobody who has none.

@@ -195,7 +195,8 @@ fn user() -> Vec<Case<Stage>> {
         .rule(
             "CFG-USER-04",
             where_supported("/user", groups("/user/report/groups", &[7, 4_000_000], &[2_000_002])),
-        ),
+        )
+        .where_it_applies(),
         Case::new("user/inherited", |stage: &mut Stage| {
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));
             stage.note_command(&["umask", "0027"]);

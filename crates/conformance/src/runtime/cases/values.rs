@@ -8,7 +8,7 @@
 use serde_json::{Value, json};
 
 use crate::case::Case;
-use crate::evidence::judge::{or_refused, refusals_leave_nothing, refused_by_start};
+use crate::evidence::judge::{refusals_leave_nothing, refused_by_start, unless_refused};
 use crate::evidence::{Evidence, Judge};
 use crate::runtime::Stage;
 use crate::verdict::{Judgement, Verdict};
@@ -444,8 +444,9 @@ fn object(object: &'static Object) -> Case<Stage> {
         Ok(())
     })
     .rule("RUN-ERR-01", refusals_leave_nothing())
-    // Who does not support the object at all refuses wrong values of it with the right ones.
-    .rule("CFG-VAL-01", or_refused("/control", every_one_refused()))
+    // Who does not support the object at all refuses wrong values of it with the right ones, which shows nothing.
+    .rule("CFG-VAL-01", unless_refused("/control", every_one_refused()))
+    .where_it_applies()
 }
 
 fn parsed(text: &str) -> Value {

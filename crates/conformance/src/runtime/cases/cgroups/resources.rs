@@ -231,7 +231,8 @@ fn limit(limit: &'static Limit) -> Case<Stage> {
         let (file, shown) = if unified { limit.second } else { limit.first };
         held(file, shown)(evidence)
     });
-    Case::new(format!("cgroups/{}", limit.row), run).rule(limit.row, all(vec![succeeds("/create"), holds]))
+    let case = Case::new(format!("cgroups/{}", limit.row), run);
+    case.rule(limit.row, all(vec![succeeds("/create"), holds])).where_it_applies()
 }
 
 /// Skips where the file holds the same whether the limit is applied or not.
