@@ -33,8 +33,8 @@ use crate::version::Version;
 pub use mutants::{Mutant, mutants};
 pub use vectors::suite;
 
-/// The version whose rows there are.
-const VERSION: &str = "1.0";
+/// The version of the image specification that it is judged by.
+const VERSION: &str = "1.1";
 /// Most time for all answers.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Most bytes of all answers: a question takes some hundred.

@@ -86,7 +86,7 @@ fn check_control(records: &[CaseRecord]) -> Result<()> {
     let control = records.iter().find(|record| record.name == CONTROL);
     let Some(why) = control.and_then(control_failure) else { return Ok(()) };
     let is_unjudged = |record: &CaseRecord| {
-        record.obstacle.as_ref().is_some_and(|obstacle| obstacle.verdict == Verdict::Inconclusive)
+        record.obstacle.as_ref().is_some_and(|obstacle| obstacle.verdict != Verdict::NotApplicable)
     };
     match records.iter().find(|record| record.name != CONTROL && !is_unjudged(record)) {
         None => Ok(()),

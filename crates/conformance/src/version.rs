@@ -57,7 +57,8 @@ fn known(area: Area) -> &'static [Version] {
     const RUNTIME: [Version; 4] =
         [Version::release(1, 0), Version::release(1, 1), Version::release(1, 2), Version::release(1, 3)];
     const IMAGE: [Version; 3] = [Version::release(1, 0), Version::release(1, 1), Version::MAIN];
-    const DIGEST: [Version; 1] = [Version::release(1, 0)];
+    // Digests are part of the image specification.
+    const DIGEST: [Version; 2] = [Version::release(1, 0), Version::release(1, 1)];
     match area {
         Area::Runtime => &RUNTIME,
         Area::Image => &IMAGE,
@@ -100,7 +101,7 @@ mod tests {
             );
             assert_eq!((error.kind(), error.to_string()), (Kind::Request, why));
         }
-        assert!(shown(Area::Image, "1.2").is_err() && shown(Area::Digest, "1.1").is_err());
+        assert!(shown(Area::Image, "1.2").is_err() && shown(Area::Digest, "main").is_err());
     }
 
     #[test]

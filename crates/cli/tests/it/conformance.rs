@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use plimsoll_conformance::{Day, Registry, Results, Verdict, rejudge};
+use plimsoll_test_support::{Need, have};
 use serde_json::json;
 use tempfile::TempDir;
+
+use crate::busybox_layout;
 
 /// A folder with the results of a run, in which everything was skipped, and with keys.
 struct Desk {
@@ -144,6 +147,56 @@ fn a_run_is_run_again_in_the_same_manner() {
     assert!(code == 0 && said.contains("\nsays         WARNED\n"), "{said}");
     let words = std::fs::read_to_string(desk.path("said")).unwrap();
     assert!(words.lines().any(|line| line.contains(" make plimsoll-")), "{words}");
+}
+
+#[test]
+fn an_image_is_certified_as_registries_know_it() {
+    if !have(&[Need::Root, Need::Program("busybox"), Need::Program("umoci")]) {
+        return;
+    }
+    let desk = Desk::new();
+    let layout = busybox_layout();
+    let layout = layout.to_str().unwrap();
+    let (said, code) = desk.run(&["image", layout, "-o", "results.json"]);
+    assert_eq!(code, 0, "{said}");
+    let index: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(format!("{layout}/index.json")).unwrap()).unwrap();
+    let digest = index["manifests"][0]["digest"].as_str().unwrap();
+    let manifest = format!("{layout}/blobs/{}", digest.replace(':', "/"));
+    let attest = ["attest", "results.json", "--key", "keys/submitters/ann", "--image-manifest"];
+    let (said, code) = desk.run(&[&attest[..], &["results.json", "-o", "certificate"]].concat());
+    assert_eq!(code, 125, "{said}");
+    let (said, code) = desk.run(&[&attest[..], &[&manifest, "-o", "certificate"]].concat());
+    assert_eq!(code, 0, "{said}");
+    desk.run(&["countersign", "certificate", "--key", "keys/reviewers/bob"]);
+    let verify = ["verify", "certificate", "--keys", "keys", "--rerun", "--subject"];
+    let (said, code) = desk.run(&[&verify[..], &[layout]].concat());
+    assert!(code == 0 && said.contains("\nsays         WARNED\n"), "{said}");
+    // Another image, of the same program.
+    let copied = Command::new("cp").arg("-a").arg(layout).arg(desk.path("other")).status().unwrap();
+    assert!(copied.success());
+    let text = std::fs::read_to_string(desk.path("other/index.json")).unwrap();
+    std::fs::write(desk.path("other/index.json"), format!("{text} ")).unwrap();
+    let (said, code) = desk.run(&[&verify[..], &["other"]].concat());
+    assert!(code == 1 && said.starts_with("refused: the certificate is about sha256:"), "{said}");
+}
+
+#[test]
+fn a_command_that_is_run_again_is_the_verifiers() {
+    let desk = Desk::new();
+    let program = env!("CARGO_BIN_EXE_plimsoll");
+    let command = format!("{program} conformance digest-adapter");
+    let (said, code) = desk.run(&["digest", "--command", &command, "-o", "results.json"]);
+    assert_eq!(code, 0, "{said}");
+    desk.run(&["attest", "results.json", "--key", "keys/submitters/ann", "-o", "certificate"]);
+    desk.run(&["countersign", "certificate", "--key", "keys/reviewers/bob"]);
+    let verify = ["verify", "certificate", "--keys", "keys", "--subject", program, "--rerun"];
+    let (said, code) = desk.run(&verify);
+    assert!(code == 125 && said.contains("here none; name it with --command"), "{said}");
+    let (said, code) = desk.run(&[&verify[..], &["--command", "true"]].concat());
+    assert!(code == 125 && said.contains("here true; name it with --command"), "{said}");
+    let (said, code) = desk.run(&[&verify[..], &["--command", &command]].concat());
+    assert!(code == 0 && said.contains("\nsays         PASSED\n"), "{said}");
 }
 
 #[test]
