@@ -10,13 +10,13 @@ mod log;
 mod pause;
 mod ps;
 mod run;
+mod socket;
 mod spec;
 mod start;
 mod state;
 mod terminal;
 mod update;
 
-use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -26,17 +26,28 @@ use crate::args::{Flag, Order, Parsed, parse, switch, usage, value};
 use crate::error::{Error, Kind, Result};
 
 /// What global flags say.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Context {
     /// Where the state of containers is kept.
     pub root: PathBuf,
-    warnings: RefCell<Vec<Error>>,
+    log: log::Log,
 }
 
 impl Context {
-    /// Keeps what went wrong without stopping the command, to be said when it is over.
-    pub(crate) fn warn(&self, warnings: Vec<Error>) {
-        self.warnings.borrow_mut().extend(warnings);
+    /// Says what goes wrong without stopping the command, at once: in the foreground the end may be far away.
+    pub(crate) fn warn(&self, warnings: &[Error]) {
+        for warning in warnings {
+            let line = warning.chain();
+            self.tell(self.log.warning(&line), &format!("warning: {line}"));
+        }
+    }
+
+    /// Says `line` on standard error, but not to who reads the log where it is `logged`.
+    fn tell(&self, logged: bool, line: &str) {
+        if !(logged && std::env::var_os(LOG_ONLY).is_some()) {
+            // Nobody can be told when standard error is closed.
+            let _ = writeln!(std::io::stderr(), "plimsoll-runtime: {line}");
+        }
     }
 }
 
@@ -216,16 +227,12 @@ const LOG_ONLY: &str = "PLIMSOLL_LOG_ONLY";
 
 /// Runs the whole command line.
 pub(crate) fn run(args: &[OsString]) -> ExitCode {
-    let mut log = log::Log::default();
-    match dispatch(args, &mut log) {
+    let mut context = Context::default();
+    match dispatch(args, &mut context) {
         Ok(code) => code,
         Err((error, code)) => {
             let line = error.chain();
-            let logged = log.error(&line);
-            if !(logged && std::env::var_os(LOG_ONLY).is_some()) {
-                // Nobody can be told when standard error is closed.
-                let _ = writeln!(std::io::stderr(), "plimsoll-runtime: {line}");
-            }
+            context.tell(context.log.error(&line), &line);
             ExitCode::from(code)
         }
     }
@@ -233,14 +240,14 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
 
 type Failure = (Error, u8);
 
-fn dispatch(raw: &[OsString], log: &mut log::Log) -> std::result::Result<ExitCode, Failure> {
+fn dispatch(raw: &[OsString], context: &mut Context) -> std::result::Result<ExitCode, Failure> {
     let plain = |error| (error, 1);
     let args = raw.iter().map(|arg| arg.to_str().map(str::to_owned)).collect::<Option<Vec<_>>>();
     let args = args.ok_or_else(|| plain(usage("an argument is not UTF-8")))?;
     let (program, args) =
         args.split_first().map_or(("", [].as_slice()), |(program, rest)| (program.as_str(), rest));
     let global = parse(args, GLOBAL, Order::FlagsFirst).map_err(plain)?;
-    log.configure(global.value("log"), global.value("log-format")).map_err(plain)?;
+    context.log.configure(global.value("log"), global.value("log-format")).map_err(plain)?;
     if global.is_on("version") {
         return print(&version(program)).map_err(plain);
     }
@@ -265,16 +272,8 @@ fn dispatch(raw: &[OsString], log: &mut log::Log) -> std::result::Result<ExitCod
     if command.seals {
         crate::sealed::ensure(raw).map_err(own)?;
     }
-    let root = global.value("root").map_or_else(default_root, PathBuf::from);
-    let context = Context { root, warnings: RefCell::default() };
-    let code = (command.run)(&context, &parsed).map_err(own)?;
-    for warning in context.warnings.take() {
-        let line = warning.chain();
-        log.warning(&line);
-        // As for a failure.
-        let _ = writeln!(std::io::stderr(), "plimsoll-runtime: warning: {line}");
-    }
-    Ok(code)
+    context.root = global.value("root").map_or_else(default_root, PathBuf::from);
+    (command.run)(context, &parsed).map_err(own)
 }
 
 fn default_root() -> PathBuf {

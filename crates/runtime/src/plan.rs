@@ -22,7 +22,7 @@ use crate::error::{Context as _, Error, Kind, Result};
 use crate::rootfs::cgroup::CgroupMounts;
 
 pub(crate) use mounts::{Action, MountPlan, OPTIONS, Parameter, Takes};
-pub(crate) use process::{ProcessPlan, Window};
+pub(crate) use process::{ProcessPlan, Window, keyring_name};
 
 /// A namespace to join.
 #[derive(Debug)]
@@ -157,6 +157,7 @@ impl Plan {
         let process = config.process.as_ref().ok_or_else(|| invalid("/process", "is required to create"))?;
         let hooks = config.hooks.clone().unwrap_or_default();
         let mounts::Mounts { mounts, late_readonly } = mounts::plan(config, &bundle.path)?;
+        let sysctl = sysctls(linux, new, &joins)?;
         let mut readonly = inner_paths(&linux.readonly_paths, "/linux/readonlyPaths")?;
         readonly.extend(late_readonly);
         Ok(Plan {
@@ -179,7 +180,7 @@ impl Plan {
             bind_devices: in_user_ns || rootless,
             masked: inner_paths(&linux.masked_paths, "/linux/maskedPaths")?,
             readonly,
-            sysctl: sysctls(linux, new)?,
+            sysctl,
             process: ProcessPlan::new(process, &rootfs_path, linux)?,
             create_container: hooks.create_container.iter().map(hook).collect::<Result<_>>()?,
             start_container: hooks.start_container.iter().map(hook).collect::<Result<_>>()?,
@@ -304,6 +305,18 @@ pub(crate) fn flag_of(kind: NamespaceKind) -> CloneFlags {
         NamespaceKind::Time => CloneFlags::NEWTIME,
     }
 }
+
+/// Names of namespaces in `/proc/PID/ns`.
+pub(crate) const NAMESPACE_FILES: [(&str, CloneFlags); 8] = [
+    ("user", CloneFlags::NEWUSER),
+    ("mnt", CloneFlags::NEWNS),
+    ("pid", CloneFlags::NEWPID),
+    ("net", CloneFlags::NEWNET),
+    ("ipc", CloneFlags::NEWIPC),
+    ("uts", CloneFlags::NEWUTS),
+    ("cgroup", CloneFlags::NEWCGROUP),
+    ("time", CloneFlags::NEWTIME),
+];
 
 fn namespaces(linux: &Linux) -> Result<(CloneFlags, Vec<Join>)> {
     let (mut seen, mut new, mut joins) = (CloneFlags::empty(), CloneFlags::empty(), Vec::new());
@@ -440,7 +453,7 @@ const NAMESPACED: [(&str, CloneFlags); 13] = [
     ("user/", CloneFlags::NEWUSER),
 ];
 
-fn sysctls(linux: &Linux, new: CloneFlags) -> Result<Vec<(CString, Vec<u8>)>> {
+fn sysctls(linux: &Linux, new: CloneFlags, joins: &[Join]) -> Result<Vec<(CString, Vec<u8>)>> {
     let plan = |(name, value): (&String, &String)| {
         let pointer = format!("/linux/sysctl/{}", name.replace('/', "~1"));
         // A dotted name may hold a slash where a path component holds a dot, as in net/ipv4/conf/eth0.1.
@@ -462,16 +475,33 @@ fn sysctls(linux: &Linux, new: CloneFlags) -> Result<Vec<(CString, Vec<u8>)>> {
         let known = NAMESPACED.iter().find(|(prefix, _)| {
             if prefix.ends_with('/') { path.starts_with(prefix) } else { path == *prefix }
         });
-        let confined = known.is_some_and(|(_, kind)| {
-            new.contains(*kind)
-                || linux.namespaces.iter().any(|n| n.path.is_some() && flag_of(n.kind) == *kind)
-        });
+        let kind = known.map(|(_, kind)| *kind);
+        let join = joins.iter().find(|join| Some(join.kind) == kind);
+        let confined = join.is_some() || kind.is_some_and(|kind| new.contains(kind));
         if !confined || path.split('/').any(|part| part.is_empty() || part == "..") {
             return Err(invalid(&pointer, format!("is not in a separate kernel namespace: {name:?}")));
+        }
+        if let Some(join) = join {
+            refuse_own_namespace(join, &pointer)?;
         }
         Ok((c_string(path, &pointer)?, value.as_bytes().to_vec()))
     };
     linux.sysctl.iter().map(plan).collect()
+}
+
+/// Refuses a kernel parameter in a namespace that is joined and is the runtime's own: it would change the host.
+fn refuse_own_namespace(join: &Join, pointer: &str) -> Result<()> {
+    let Some((name, _)) = NAMESPACE_FILES.iter().find(|(_, kind)| *kind == join.kind) else { return Ok(()) };
+    let context = || format!("look at the {name} namespace");
+    let joined = rustix::fs::fstat(&join.fd).context(context)?;
+    let own = rustix::fs::stat(format!("/proc/self/ns/{name}")).context(context)?;
+    match (joined.st_dev, joined.st_ino) == (own.st_dev, own.st_ino) {
+        true => {
+            let why = format!("is not allowed: the {name} namespace that is joined is the host's own");
+            Err(invalid(pointer, why))
+        }
+        false => Ok(()),
+    }
 }
 
 /// How the hierarchy of `controllers` is mounted as the directory `name`; `own` is the container's on the host.

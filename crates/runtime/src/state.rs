@@ -59,6 +59,8 @@ wire_object! {
         pub cgroup_made: bool = "cgroupMade",
         /// Whether it has a pid namespace of its own, so that killing the first process kills all.
         pub own_pid_namespace: bool = "ownPidNamespace",
+        /// Whether its processes have a session keyring of the container's own.
+        pub own_keyring: bool = "ownKeyring",
         /// Hooks after the start.
         pub poststart: Vec<Hook> = "poststart",
         /// Hooks after the deletion.

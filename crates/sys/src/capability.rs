@@ -75,6 +75,20 @@ pub fn drop_bounding(capability: u8) -> Result<()> {
     check(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(capability), 0, 0, 0) })
 }
 
+/// Whether `capability` is in the bounding set.
+///
+/// # Errors
+/// `EINVAL` for a capability that the kernel does not know.
+///
+/// # References
+/// - [PR_CAPBSET_READ(2const)](https://man7.org/linux/man-pages/man2/PR_CAPBSET_READ.2const.html)
+pub fn is_in_bounding(capability: u8) -> Result<bool> {
+    // SAFETY: PR_CAPBSET_READ takes an integer.
+    let held = unsafe { libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(capability), 0, 0, 0) };
+    check(held)?;
+    Ok(held == 1)
+}
+
 /// Adds `capability` to the ambient set; it must be permitted and inheritable.
 pub fn raise_ambient(capability: u8) -> Result<()> {
     let raise = libc::PR_CAP_AMBIENT_RAISE as libc::c_ulong;

@@ -10,6 +10,7 @@ pub mod bpf;
 pub mod capability;
 pub mod fs;
 pub mod inspect;
+pub mod keyring;
 pub mod mount;
 pub mod net;
 pub mod process;

@@ -24,7 +24,7 @@ use rustix::io::Errno;
 use crate::args::{ContainerOptions, Format, Run};
 use crate::container::Container;
 use crate::context::Context;
-use crate::output::Failure;
+use crate::output::{Failure, note};
 use crate::progress::bar;
 
 use super::{options, remains};
@@ -48,7 +48,7 @@ pub(super) fn run(context: &Context, verb: &Run) -> Result<ExitCode> {
     drop(lease);
     let status = start(context, verb, &snapshot.bundle(), &name);
     let remove = verb.rm || status.is_err();
-    let ended = status.and_then(|ended| note(&snapshot, &ended).map(|()| ended));
+    let ended = status.and_then(|ended| remember(&snapshot, &ended).map(|()| ended));
     let removed = if remove { remains::remove(context, snapshot) } else { Ok(()) };
     // Why it failed matters more than what that has left.
     ended.and_then(|ended| removed.map(|()| ended))?.exit(context.format)
@@ -109,7 +109,17 @@ fn start(context: &Context, verb: &Run, bundle: &Path, name: &str) -> Result<End
     log_to(&mut runtime, context.format, &log);
     runtime.args(["run", "--bundle"]).arg(bundle).arg(name);
     let code = foreground(&mut runtime, verb.interactive || verb.options.tty)?;
-    Ok(Ended::of(code, &log))
+    let mut ended = Ended::of(code, &log);
+    if context.format == Format::Table && is_ours(&runtime) {
+        // Others keep warnings to the log that they are given.
+        ended.said.warnings.clear();
+    }
+    Ok(ended)
+}
+
+/// Whether `runtime` is the one that prints what it logs, too.
+fn is_ours(runtime: &Process) -> bool {
+    Path::new(runtime.get_program()).ends_with("plimsoll-runtime")
 }
 
 /// The configuration of a container, with the filter that suits its capabilities.
@@ -211,7 +221,7 @@ fn random_name() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn note(snapshot: &Snapshot<'_>, ended: &Ended) -> Result<()> {
+fn remember(snapshot: &Snapshot<'_>, ended: &Ended) -> Result<()> {
     let bundle = snapshot.bundle();
     if !bundle.exists() {
         return Ok(());
@@ -268,22 +278,23 @@ fn wait(mut child: Child, signals: &std::os::fd::OwnedFd) -> Result<u8> {
 #[derive(Debug)]
 pub(super) struct Ended {
     code: u8,
-    /// What the runtime says, where it was not the container that ended but the runtime that failed.
-    failure: Option<String>,
+    said: Said,
 }
 
 impl Ended {
-    /// A runtime that exited with `code` and wrote its failures, if any, to `log`.
+    /// A runtime that exited with `code` and wrote what it had to say, if anything, to `log`.
     pub(super) fn of(code: u8, log: &Path) -> Ended {
-        match failure(log) {
-            Some(message) => Ended { code: code_of(&message), failure: Some(message) },
-            None => Ended { code, failure: None },
-        }
+        let said = Said::parse(&std::fs::read(log).unwrap_or_default());
+        let code = said.failure.as_deref().map_or(code, code_of);
+        Ended { code, said }
     }
 
     /// The exit code of this tool. A failure is told here where the runtime was asked to leave that to us.
     pub(super) fn exit(self, format: Format) -> Result<ExitCode> {
-        match self.failure {
+        for warning in &self.said.warnings {
+            note(format, warning);
+        }
+        match self.said.failure {
             Some(message) if format == Format::Json => Err(Failure { message, code: self.code }.into()),
             _ => Ok(ExitCode::from(self.code)),
         }
@@ -298,16 +309,58 @@ pub(super) fn log_to(runtime: &mut Process, format: Format, log: &Path) {
     }
 }
 
-/// What the runtime wrote in its log, if it failed itself.
-fn failure(log: &Path) -> Option<String> {
-    let text = std::fs::read(log).ok()?;
-    let line = text.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty())?;
-    match json::from_slice::<Value>(line) {
-        Ok(Value::Object(mut entry)) => match entry.remove("msg") {
+/// What a runtime wrote in its log.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Said {
+    /// The last failure: it was not the container that ended but the runtime that failed.
+    failure: Option<String>,
+    /// What the user should know although nothing failed by it.
+    warnings: Vec<String>,
+}
+
+impl Said {
+    fn parse(log: &[u8]) -> Said {
+        let mut said = Said::default();
+        for line in log.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            match Line::parse(line) {
+                Line::Failure(message) => said.failure = Some(message),
+                Line::Warning(message) => said.warnings.push(message),
+                Line::Talk => {}
+            }
+        }
+        said
+    }
+}
+
+/// One line of a runtime's log.
+enum Line {
+    Failure(String),
+    Warning(String),
+    /// For whoever looks for bugs in the runtime.
+    Talk,
+}
+
+impl Line {
+    /// What does not say how bad it is counts as a failure, which nobody may miss.
+    fn parse(line: &[u8]) -> Line {
+        let Ok(Value::Object(mut entry)) = json::from_slice(line) else {
+            return Line::Failure(String::from_utf8_lossy(line).into_owned());
+        };
+        let level = match entry.get("level") {
+            Some(Value::String(level)) => level.to_ascii_lowercase(),
+            _ => String::new(),
+        };
+        let message = match entry.remove("msg") {
             Some(Value::String(message)) => Some(message),
-            _ => Some("the runtime failed and did not log why".to_owned()),
-        },
-        _ => Some(String::from_utf8_lossy(line).into_owned()),
+            _ => None,
+        };
+        match level.as_str() {
+            "warning" | "warn" => message.map_or(Line::Talk, Line::Warning),
+            "info" | "debug" | "trace" => Line::Talk,
+            _ => {
+                Line::Failure(message.unwrap_or_else(|| "the runtime failed and did not log why".to_owned()))
+            }
+        }
     }
 }
 

@@ -7,23 +7,24 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::args::{Flag, Parsed, switch, value};
 use crate::error::{Context as _, Error, Kind, Result};
-use crate::plan::{Bundle, Plan};
+use crate::plan::{Bundle, Plan, keyring_name};
 use crate::process::parent::{self, Created, Start};
 
-use super::{Context, terminal};
+use super::{Context, socket, terminal};
 
 pub(super) const FLAGS: &[Flag] = &[
     value(&["bundle", "b"], "DIR", "the bundle; the current directory where absent"),
     value(&["console-socket"], "SOCKET", "send the terminal's master to this unix socket"),
+    value(&["pidfd-socket"], "SOCKET", "send a descriptor of the process to this unix socket"),
     value(&["pid-file"], "FILE", "write the process id to FILE"),
     value(&["preserve-fds"], "N", "pass N descriptors from 3 on to the process"),
     switch(&["no-pivot"], "move the root instead of pivoting; for a root on a ramdisk only"),
-    switch(&["no-new-keyring"], "accepted; session keyrings are not made"),
+    switch(&["no-new-keyring"], "leave the container the session keyring of the caller"),
 ];
 
 pub(super) fn run(context: &Context, parsed: &Parsed) -> Result<ExitCode> {
     let id = parsed.only("container ID")?;
-    let (bundle, plan) = plan(parsed)?;
+    let (bundle, plan) = plan(context, parsed)?;
     let socket = parsed.value("console-socket");
     terminal::check(plan.process.terminal, socket, true)?;
     let created = parent::create(&context.root, id, &bundle, plan, Start::Later)?;
@@ -32,11 +33,15 @@ pub(super) fn run(context: &Context, parsed: &Parsed) -> Result<ExitCode> {
 }
 
 /// The bundle and the plan that the flags ask for.
-pub(super) fn plan(parsed: &Parsed) -> Result<(Bundle, Plan)> {
+pub(super) fn plan(context: &Context, parsed: &Parsed) -> Result<(Bundle, Plan)> {
     let bundle = Bundle::read(Path::new(parsed.value("bundle").unwrap_or(".")))?;
     let mut plan = Plan::from_bundle(&bundle)?;
+    context.warn(&plan.process.warnings);
     plan.pivots = !parsed.is_on("no-pivot");
     plan.process.preserved = preserved(parsed)?;
+    if !parsed.is_on("no-new-keyring") {
+        plan.process.keyring = Some(keyring_name(parsed.only("container ID")?)?);
+    }
     Ok((bundle, plan))
 }
 
@@ -54,7 +59,8 @@ pub(super) fn finish(
     parsed: &Parsed,
     last: impl FnOnce(&mut Created) -> Result<()>,
 ) -> Result<Created> {
-    let done = last(&mut created).and_then(|()| match parsed.value("pid-file") {
+    let sent = socket::send_process(&created.child, parsed.value("pidfd-socket"), "standard");
+    let done = sent.and_then(|()| last(&mut created)).and_then(|()| match parsed.value("pid-file") {
         Some(path) => write_pid_file(Path::new(path), created.child.pid),
         None => Ok(()),
     });

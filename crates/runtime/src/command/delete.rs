@@ -31,6 +31,6 @@ pub(super) fn run(context: &Context, parsed: &Parsed) -> Result<ExitCode> {
             return Err(Error::new(Kind::State, why));
         }
     }
-    context.warn(container.destroy()?);
+    context.warn(&container.destroy()?);
     Ok(ExitCode::SUCCESS)
 }

@@ -1,22 +1,24 @@
 //! `exec`: another process in a running container.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use plimsoll_cgroups::Cgroup;
 use plimsoll_spec::json::Limits;
 use plimsoll_spec::runtime::{Process, Status};
 
 use crate::args::{Flag, Parsed, switch, usage, value};
 use crate::error::{Context as _, Error, Kind, Result};
-use crate::plan::{Bundle, read_limited, supported};
+use crate::plan::{Bundle, ProcessPlan, keyring_name, read_limited, supported};
 use crate::process::{exec, foreground};
 use crate::state::Container;
 
-use super::{Context, create, terminal};
+use super::{Context, create, socket, terminal};
 
 pub(super) const FLAGS: &[Flag] = &[
     value(&["process", "p"], "FILE", "the whole process as JSON"),
     value(&["console-socket"], "SOCKET", "send the terminal's master to this unix socket"),
+    value(&["pidfd-socket"], "SOCKET", "send a descriptor of the process to this unix socket"),
     value(&["pid-file"], "FILE", "write the process id to FILE"),
     value(&["preserve-fds"], "N", "pass N descriptors from 3 on to the process"),
     value(&["cwd"], "DIR", "the working directory"),
@@ -24,6 +26,9 @@ pub(super) const FLAGS: &[Flag] = &[
     value(&["user", "u"], "UID[:GID]", "run as this user"),
     value(&["additional-gids", "g"], "GID", "add a group"),
     value(&["cap", "c"], "CAP", "add a capability"),
+    value(&["apparmor"], "PROFILE", "run under this AppArmor profile"),
+    value(&["process-label"], "LABEL", "the SELinux label; not supported yet"),
+    value(&["cgroup"], "[CONTROLLERS:]PATH", "run in this existing cgroup below the container's own"),
     switch(&["tty", "t"], "give the process a terminal"),
     switch(&["detach", "d"], "leave the process in the background"),
     switch(&["no-new-privs"], "set no_new_privs"),
@@ -49,14 +54,24 @@ pub(super) fn run(context: &Context, parsed: &Parsed) -> Result<ExitCode> {
     let bundle = Bundle::read(Path::new(&container.record.bundle))?;
     let linux = bundle.config.linux.unwrap_or_default();
     let process = process(bundle.config.process.as_ref(), parsed, args)?;
-    let (socket, detach) = (parsed.value("console-socket"), parsed.is_on("detach"));
-    terminal::check(process.terminal, socket, detach)?;
+    // What the container's files say is read through the root of its first process.
+    let root = PathBuf::from(format!("/proc/{}/root", target.pid));
+    let mut plan = ProcessPlan::new(&process, &root, &linux)?;
+    plan.preserved = create::preserved(parsed)?;
+    if container.record.own_keyring {
+        plan.keyring = Some(keyring_name(id)?);
+    }
+    let cgroup = cgroup(&container, parsed)?;
+    context.warn(&plan.warnings);
+    let (console, detach) = (parsed.value("console-socket"), parsed.is_on("detach"));
+    terminal::check(process.terminal, console, detach)?;
     let signals = match detach {
         true => None,
         false => Some(plimsoll_sys::signal::block_and_watch().context(|| "watch signals".to_owned())?),
     };
-    let (mut child, master) = exec::exec(&container, &target, &process, &linux, create::preserved(parsed)?)?;
-    terminal::hand_over(master.as_ref(), socket)?;
+    let (mut child, master) = exec::exec(&cgroup, &target, &plan)?;
+    socket::send_process(&child, parsed.value("pidfd-socket"), "setns")?;
+    terminal::hand_over(master.as_ref(), console)?;
     if let Some(path) = parsed.value("pid-file") {
         create::write_pid_file(Path::new(path), child.pid)?;
     }
@@ -64,7 +79,7 @@ pub(super) fn run(context: &Context, parsed: &Parsed) -> Result<ExitCode> {
         child.release();
         return Ok(ExitCode::SUCCESS);
     };
-    let master = master.as_ref().filter(|_| socket.is_none());
+    let master = master.as_ref().filter(|_| console.is_none());
     Ok(ExitCode::from(foreground::wait(&mut child, &signals, master)?))
 }
 
@@ -85,6 +100,12 @@ fn process(own: Option<&Process>, parsed: &Parsed, args: &[String]) -> Result<Pr
     process.terminal = parsed.is_on("tty");
     process.env.extend(parsed.values("env").map(str::to_owned));
     process.no_new_privileges |= parsed.is_on("no-new-privs");
+    if let Some(profile) = parsed.value("apparmor").filter(|profile| !profile.is_empty()) {
+        process.apparmor_profile = Some(profile.to_owned());
+    }
+    if parsed.value("process-label").is_some_and(|label| !label.is_empty()) {
+        return Err(Error::new(Kind::Unsupported, "--process-label is not supported yet"));
+    }
     if let Some(cwd) = parsed.value("cwd") {
         cwd.clone_into(&mut process.cwd);
     }
@@ -101,6 +122,50 @@ fn process(own: Option<&Process>, parsed: &Parsed, args: &[String]) -> Result<Pr
         }
     }
     Ok(process)
+}
+
+/// The container's cgroup, or what `--cgroup` names below it: one place in every hierarchy, or one for each that its
+/// controllers name.
+fn cgroup(container: &Container, parsed: &Parsed) -> Result<Cgroup> {
+    let own = container.cgroup()?;
+    let asked: Vec<_> = parsed.values("cgroup").map(place).collect::<Result<_>>()?;
+    if asked.is_empty() {
+        return Ok(own);
+    }
+    if asked.len() > 1 && asked.iter().any(|(controllers, _)| controllers.is_empty()) {
+        return Err(usage("every --cgroup but a single one names controllers"));
+    }
+    let mut paths = own.paths();
+    for (controllers, path) in asked {
+        controllers.split(',').try_for_each(|controller| descend(&mut paths, controller, path))?;
+    }
+    let cgroup = Cgroup::open(&paths)
+        .map_err(|e| Error::because(Kind::Environment, "open the cgroup of --cgroup", e))?;
+    let there = cgroup.paths();
+    match paths.iter().find(|path| !there.contains(path)) {
+        Some((_, path)) => Err(Error::new(Kind::Input, format!("cgroup {} does not exist", path.display()))),
+        None => Ok(cgroup),
+    }
+}
+
+/// Goes down by `path` in the hierarchy of `controller`, in all of them where that is empty.
+fn descend(paths: &mut [(String, PathBuf)], controller: &str, path: &str) -> Result<()> {
+    let named = |of: &str| controller.is_empty() || of.split(',').any(|one| one == controller);
+    let mut hierarchies = paths.iter_mut().filter(|(of, _)| named(of)).peekable();
+    if hierarchies.peek().is_none() {
+        return Err(usage(format!("the container has no cgroup of controller {controller:?}")));
+    }
+    hierarchies.for_each(|(_, whole)| whole.push(path));
+    Ok(())
+}
+
+/// The controllers and the path of one `--cgroup`, the path relative to the container's own.
+fn place(text: &str) -> Result<(&str, &str)> {
+    let (controllers, path) = text.split_once(':').unwrap_or(("", text));
+    if path.contains(':') || path.split('/').any(|part| part == "..") {
+        return Err(usage(format!("invalid value {text:?} for flag -cgroup")));
+    }
+    Ok((controllers, path.trim_start_matches('/')))
 }
 
 fn ids(user: &str) -> Result<(u32, u32)> {

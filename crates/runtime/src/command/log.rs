@@ -33,17 +33,17 @@ impl Log {
     }
 
     /// Writes one failure; whether it is in the log now.
-    pub(crate) fn error(&mut self, message: &str) -> bool {
+    pub(crate) fn error(&self, message: &str) -> bool {
         self.write("error", message)
     }
 
     /// Writes what went wrong without stopping the command; whether it is in the log now.
-    pub(crate) fn warning(&mut self, message: &str) -> bool {
+    pub(crate) fn warning(&self, message: &str) -> bool {
         self.write("warning", message)
     }
 
-    fn write(&mut self, level: &str, message: &str) -> bool {
-        let Some(file) = &mut self.file else { return false };
+    fn write(&self, level: &str, message: &str) -> bool {
+        let Some(mut file) = self.file.as_ref() else { return false };
         let time = crate::state::now();
         let line = if self.json {
             let member = |name: &str, value: &str| (name.to_owned(), Value::String(value.to_owned()));

@@ -14,18 +14,19 @@ use super::{Context, create, terminal};
 pub(super) const FLAGS: &[Flag] = &[
     value(&["bundle", "b"], "DIR", "the bundle; the current directory where absent"),
     value(&["console-socket"], "SOCKET", "send the terminal's master to this unix socket"),
+    value(&["pidfd-socket"], "SOCKET", "send a descriptor of the process to this unix socket"),
     value(&["pid-file"], "FILE", "write the process id to FILE"),
     value(&["preserve-fds"], "N", "pass N descriptors from 3 on to the process"),
     switch(&["detach", "d"], "leave the container in the background"),
     switch(&["keep"], "do not delete the container after it has exited"),
     switch(&["no-pivot"], "move the root instead of pivoting; for a root on a ramdisk only"),
-    switch(&["no-new-keyring"], "accepted; session keyrings are not made"),
+    switch(&["no-new-keyring"], "leave the container the session keyring of the caller"),
     switch(&["no-subreaper"], "accepted; the runtime adopts no orphans"),
 ];
 
 pub(super) fn run(context: &Context, parsed: &Parsed) -> Result<ExitCode> {
     let id = parsed.only("container ID")?;
-    let (bundle, mut plan) = create::plan(parsed)?;
+    let (bundle, mut plan) = create::plan(context, parsed)?;
     let (socket, detach) = (parsed.value("console-socket"), parsed.is_on("detach"));
     plan.dies_with_runtime = !detach;
     terminal::check(plan.process.terminal, socket, detach)?;
@@ -50,7 +51,7 @@ pub(super) fn run(context: &Context, parsed: &Parsed) -> Result<ExitCode> {
     let master = created.master.as_ref().filter(|_| socket.is_none());
     let code = foreground::wait(&mut created.child, &signals, master);
     if !parsed.is_on("keep") {
-        context.warn(created.container.destroy()?);
+        context.warn(&created.container.destroy()?);
     }
     Ok(ExitCode::from(code?))
 }

@@ -2,11 +2,10 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
-
 use crate::args::usage;
 use crate::error::{Context as _, Result};
-use crate::process::protocol;
+
+use super::socket;
 
 /// Refuses a console socket without a terminal, and a terminal in the background that nobody receives.
 pub(super) fn check(terminal: bool, socket: Option<&str>, detached: bool) -> Result<()> {
@@ -27,9 +26,5 @@ pub(super) fn check(terminal: bool, socket: Option<&str>, detached: bool) -> Res
 /// Sends `master` to the unix socket `path`; nothing without either.
 pub(super) fn hand_over(master: Option<&OwnedFd>, path: Option<&str>) -> Result<()> {
     let (Some(master), Some(path)) = (master, path) else { return Ok(()) };
-    let context = || format!("send the terminal to {path}");
-    let socket =
-        socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).context(context)?;
-    connect(&socket, &SocketAddrUnix::new(path).context(context)?).context(context)?;
-    protocol::send_fd(socket.as_fd(), b"/dev/ptmx", master.as_fd()).context(context)
+    socket::send(path, "/dev/ptmx", master.as_fd()).context(|| format!("send the terminal to {path}"))
 }

@@ -1,16 +1,19 @@
 //! The process as the child executes it.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 
-use plimsoll_spec::runtime::{Linux, Personality, Process, Seccomp};
+use plimsoll_spec::runtime::{Linux, NamespaceKind, Personality, Process, Seccomp};
 use plimsoll_sys::capability;
 use plimsoll_sys::process::CStrArray;
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::Gid;
 
 use crate::error::{Error, Kind, Result};
+use crate::rootfs::path;
 use crate::security::seccomp::{self, Filter};
 
 use super::{c_string, id, invalid};
@@ -47,6 +50,8 @@ pub(crate) struct ProcessPlan {
     pub rlimits: Vec<(Resource, Rlimit)>,
     pub capabilities: Option<Capabilities>,
     pub last_capability: u8,
+    /// What is asked for and cannot be had, without being a reason to fail.
+    pub warnings: Vec<Error>,
     pub no_new_privileges: bool,
     pub seccomp: Option<Filter>,
     /// The execution domain, by its number.
@@ -58,6 +63,8 @@ pub(crate) struct ProcessPlan {
     pub window: Option<Window>,
     /// Descriptors from 3 on that the program inherits.
     pub preserved: i32,
+    /// The name of the container's session keyring; `None` leaves the process that of its maker.
+    pub keyring: Option<CString>,
 }
 
 /// What `execvp` searches where the environment has no PATH.
@@ -89,6 +96,9 @@ impl ProcessPlan {
         }
         let search =
             process.env.iter().rev().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+        let last_capability = capability::last().unwrap_or(40);
+        let in_user_namespace = linux.namespaces.iter().any(|one| one.kind == NamespaceKind::User);
+        let left_out = |sets| left_out(sets, last_capability, in_user_namespace);
         let size = process.console_size.as_ref().filter(|_| process.terminal);
         Ok(ProcessPlan {
             candidates: candidates(program, search, pointer)?,
@@ -101,7 +111,8 @@ impl ProcessPlan {
             umask: process.user.umask.unwrap_or(0o022) & 0o777,
             rlimits: rlimits(process, pointer)?,
             capabilities: process.capabilities.as_ref().map(capabilities),
-            last_capability: capability::last().unwrap_or(40),
+            last_capability,
+            warnings: process.capabilities.iter().filter_map(left_out).collect(),
             no_new_privileges: process.no_new_privileges,
             personality: linux.personality.as_ref().map(domain).transpose()?,
             seccomp: linux.seccomp.as_ref().map(compile).transpose()?,
@@ -109,9 +120,15 @@ impl ProcessPlan {
             oom_score_adj: oom_score_adj(process, pointer)?,
             terminal: process.terminal,
             preserved: 0,
+            keyring: None,
             window: size.map(|size| Window { rows: size.height, columns: size.width }),
         })
     }
+}
+
+/// What the session keyring of the container `id` is called, as runc calls it.
+pub(crate) fn keyring_name(id: &str) -> Result<CString> {
+    CString::new(format!("_ses.{id}")).map_err(|e| Error::because(Kind::Input, "name the session keyring", e))
 }
 
 fn groups(gids: &[u32]) -> Result<Vec<Gid>> {
@@ -165,16 +182,12 @@ const PASSWD_LIMIT: usize = 1 << 20;
 
 /// The home of `uid` by the container's `/etc/passwd`, read as a regular file inside the root.
 fn home(rootfs: &Path, uid: u32) -> Option<String> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let dir =
-        rustix::fs::open(rootfs, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let file = rustix::fs::openat2(&dir, "etc/passwd", flags, Mode::empty(), resolve).ok()?;
-    let stat = rustix::fs::fstat(&file).ok()?;
-    if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
-        return None;
-    }
-    let mut text = vec![0; usize::try_from(stat.st_size).ok()?.min(PASSWD_LIMIT)];
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(rootfs, flags, Mode::empty()).ok()?;
+    let place = path::open(root.as_fd(), c"etc/passwd").ok()?;
+    let file = path::open_file(place.as_fd()).ok()?;
+    let size = rustix::fs::fstat(&file).ok()?.st_size;
+    let mut text = vec![0; usize::try_from(size).ok()?.min(PASSWD_LIMIT)];
     let length = rustix::io::read(&file, &mut text).ok()?;
     let text = String::from_utf8_lossy(&text[..length]).into_owned();
     let uid = uid.to_string();
@@ -185,7 +198,7 @@ fn home(rootfs: &Path, uid: u32) -> Option<String> {
 }
 
 fn capabilities(sets: &plimsoll_spec::runtime::Capabilities) -> Capabilities {
-    // An unknown name is skipped, as the specification asks: the process has one privilege fewer, not more.
+    // An unknown name is skipped, as the specification asks, and warned of: the process has one privilege fewer.
     let bits = |names: &[String]| {
         names.iter().filter_map(|name| capability::number(name)).fold(0, |set, n| set | 1 << n)
     };
@@ -196,6 +209,55 @@ fn capabilities(sets: &plimsoll_spec::runtime::Capabilities) -> Capabilities {
         permitted: bits(&sets.permitted),
         ambient: bits(&sets.ambient),
     }
+}
+
+/// The warning of the capabilities in `asked` that the process will not have, because nobody knows them or because
+/// this runtime has none to give. A user namespace of the container's own has all that the kernel knows.
+///
+/// # References
+/// - [config.md, Linux process](https://github.com/opencontainers/runtime-spec/blob/v1.3.0/config.md#linux-process)
+fn left_out(
+    asked: &plimsoll_spec::runtime::Capabilities,
+    last: u8,
+    in_user_namespace: bool,
+) -> Option<Error> {
+    let planned = capabilities(asked);
+    let (bounding, permitted) = match in_user_namespace {
+        true => (u64::MAX, u64::MAX),
+        false => (bounding_among(planned.bounding), capability::permitted().unwrap_or(u64::MAX)),
+    };
+    let sets = [
+        ("bounding", &asked.bounding, bounding),
+        ("effective", &asked.effective, permitted),
+        ("inheritable", &asked.inheritable, permitted),
+        ("permitted", &asked.permitted, permitted),
+        ("ambient", &asked.ambient, permitted & planned.permitted & planned.inheritable),
+    ];
+    let mut missing: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (set, names, grantable) in sets {
+        for name in names {
+            let number = capability::number(name).filter(|number| *number <= last);
+            if number.is_none_or(|number| grantable & 1 << number == 0) {
+                missing.entry(name).or_default().push(set);
+            }
+        }
+    }
+    let one = |(name, sets): (&&str, &Vec<&str>)| format!("{name} ({})", sets.join(", "));
+    let names: Vec<_> = missing.iter().map(one).collect();
+    let why = "left out, unknown or not to be granted here";
+    let warning = || {
+        Error::new(
+            Kind::Environment,
+            format!("config.json: /process/capabilities: {why}: {}", names.join(", ")),
+        )
+    };
+    (!names.is_empty()).then(warning)
+}
+
+/// Those of `set` that are in this runtime's own bounding set.
+fn bounding_among(set: u64) -> u64 {
+    let held = |number: &u8| set & 1 << number != 0 && capability::is_in_bounding(*number).unwrap_or(false);
+    (0..64).filter(held).fold(0, |held, number| held | 1 << number)
 }
 
 const RLIMITS: [(&str, Resource); 16] = [

@@ -4,7 +4,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use plimsoll_sys::{capability, process};
+use plimsoll_sys::{capability, keyring, process};
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use rustix::thread::{Gid, Uid};
@@ -78,6 +78,17 @@ pub(crate) fn oom_score_adj(plan: &ProcessPlan) -> Outcome {
     let file = rustix::fs::open("/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::io::write(&file, score.as_bytes())?;
     Ok(())
+}
+
+/// Gives the process the session keyring of the container, so that it finds no keys of the caller; the keyring's
+/// serial number.
+pub(crate) fn session_keyring(plan: &ProcessPlan) -> Result<Option<i32>, Fault> {
+    let Some(name) = &plan.keyring else { return Ok(None) };
+    match keyring::join_session(name) {
+        // A kernel that keeps no keys hands none on.
+        Err(Errno::NOSYS) => Ok(None),
+        joined => Ok(Some(joined?)),
+    }
 }
 
 /// Becomes the user, keeping what the capability sets then take from.
@@ -214,15 +225,20 @@ pub(crate) fn adopt_terminal(slave: BorrowedFd<'_>, window: Option<Window>) -> O
 }
 
 /// A new terminal of the devpts below `root`: master and slave. The slave is had from the master, never by path.
+///
+/// The file system is looked at before anything in it is opened, because to open another device can be to use it.
+/// In a devpts nobody can make files, and nothing that is mounted on one is followed.
 pub(crate) fn open_terminal(root: BorrowedFd<'_>) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
+    use rustix::fs::ResolveFlags;
     use rustix::pty::OpenptFlags;
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let resolve = rustix::fs::ResolveFlags::IN_ROOT | rustix::fs::ResolveFlags::NO_MAGICLINKS;
-    let master = rustix::fs::openat2(root, "dev/pts/ptmx", flags, Mode::empty(), resolve)?;
     const DEVPTS_SUPER_MAGIC: i64 = 0x1cd1;
-    if rustix::fs::fstatfs(&master)?.f_type as i64 != DEVPTS_SUPER_MAGIC {
+    let devpts = crate::rootfs::path::open(root, c"dev/pts")?;
+    if rustix::fs::fstatfs(&devpts)?.f_type as i64 != DEVPTS_SUPER_MAGIC {
         return Err(Errno::NODEV);
     }
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let inside = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
+    let master = rustix::fs::openat2(&devpts, c"ptmx", flags, Mode::empty(), inside)?;
     rustix::pty::unlockpt(&master)?;
     let slave = rustix::pty::ioctl_tiocgptpeer(
         &master,

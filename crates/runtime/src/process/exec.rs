@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use plimsoll_spec::runtime::{Linux, Process};
+use plimsoll_cgroups::Cgroup;
 use plimsoll_sys::process::{self, CloneFlags, Forked, SingleThreaded, fork};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -10,8 +10,7 @@ use rustix::process::Signal;
 use rustix::thread::{Gid, Uid};
 
 use crate::error::{Context as _, Error, Kind, Result};
-use crate::plan::ProcessPlan;
-use crate::state::Container;
+use crate::plan::{NAMESPACE_FILES, ProcessPlan};
 
 use super::child::{self, Fault, Outcome};
 use super::fault::explain;
@@ -50,6 +49,7 @@ steps! {
     "join namespaces", "all at once, so that nothing runs between two of them", |exec| Ok(process::setns(exec.target, exec.namespaces)?);
     "fork into namespaces", "a pid namespace takes only children in", fork_again;
     "become root of the user namespace", "what follows needs the capabilities that come with it", become_root;
+    "join the session keyring", "as the root who owns it", |exec| child::session_keyring(exec.plan).map(drop);
     "start a session", "before a terminal is adopted", |_| Ok(rustix::process::setsid().map(drop)?);
     "allocate the terminal", "from the container's own devpts", terminal;
     "set resource limit", "while privileges still allow to raise them", |exec| child::rlimits(exec.plan);
@@ -144,19 +144,14 @@ fn execute(exec: &mut Exec<'_>) -> Outcome {
     Err(process::execve(program, &exec.plan.args, &exec.plan.env).into())
 }
 
-/// Runs `process` in `container`, whose first process is `target`; the child and the terminal's master.
+/// Runs the process of `plan` in `cgroup` beside `target`, a container's first process; the child and the terminal's
+/// master.
 pub(crate) fn exec(
-    container: &Container,
+    cgroup: &Cgroup,
     target: &crate::state::Process,
-    process: &Process,
-    linux: &Linux,
-    preserved: i32,
+    plan: &ProcessPlan,
 ) -> Result<(Child, Option<OwnedFd>)> {
     let token = SingleThreaded::prove().context(|| "make sure that the runtime has one thread".to_owned())?;
-    let root = std::path::PathBuf::from(format!("/proc/{}/root", target.pid));
-    let mut plan = ProcessPlan::new(process, &root, linux)?;
-    plan.preserved = preserved;
-    let cgroup = container.cgroup()?;
     let moves = cgroup.v2_fd().is_none() && !cgroup.paths().is_empty();
     let (ours, theirs) = protocol::channel().context(|| "make a socket pair".to_owned())?;
     let namespaces = namespaces(target.pid)?;
@@ -165,7 +160,7 @@ pub(crate) fn exec(
     else {
         drop(ours);
         run(&mut Exec {
-            plan: &plan,
+            plan,
             socket: theirs.as_fd(),
             target: target.pidfd.as_fd(),
             namespaces,
@@ -181,7 +176,7 @@ pub(crate) fn exec(
         cgroup.add(pid).map_err(|e| Error::because(Kind::Environment, "join the cgroup", e))?;
         go(&ours)?;
     }
-    let master = converse(&plan, &mut child, &ours)?;
+    let master = converse(plan, &mut child, &ours)?;
     Ok((child, master))
 }
 
@@ -214,18 +209,8 @@ fn has_exited(child: &Child) -> bool {
 
 /// The namespaces in which process `pid` differs from this one.
 fn namespaces(pid: i32) -> Result<CloneFlags> {
-    const FILES: [(&str, CloneFlags); 8] = [
-        ("user", CloneFlags::NEWUSER),
-        ("mnt", CloneFlags::NEWNS),
-        ("pid", CloneFlags::NEWPID),
-        ("net", CloneFlags::NEWNET),
-        ("ipc", CloneFlags::NEWIPC),
-        ("uts", CloneFlags::NEWUTS),
-        ("cgroup", CloneFlags::NEWCGROUP),
-        ("time", CloneFlags::NEWTIME),
-    ];
     let mut differing = CloneFlags::empty();
-    for (name, flag) in FILES {
+    for (name, flag) in NAMESPACE_FILES {
         let inode = |process: &str| match rustix::fs::stat(format!("/proc/{process}/ns/{name}")) {
             // A kernel without this kind has nothing to join.
             Err(Errno::NOENT) => Ok(0),

@@ -3,10 +3,10 @@
 //! # References
 //! - [config.md, POSIX-platform hooks](https://github.com/opencontainers/runtime-spec/blob/v1.3.0/config.md#posix-platform-hooks)
 
-use std::io::Write as _;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use plimsoll_spec::runtime::{Hook, State};
 use plimsoll_sys::process::{self, CloneFlags, SingleThreaded};
@@ -49,15 +49,14 @@ fn run_one(hook: &Hook, state: &State) -> Result<()> {
         .stderr(Stdio::inherit())
         .spawn()
         .map_err(|e| Error::because(Kind::Hook, format!("execute {}", hook.path), e))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A hook need not read its state; one that has closed its input is not at fault.
-        let _ = stdin.write_all(&plimsoll_spec::json::to_vec(state));
-    }
     let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
     let pid = pid.ok_or_else(|| failed("has no pid".to_owned()))?;
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).context(|| "watch hook".to_owned())?;
-    let timeout = hook.timeout.map(|seconds| Timespec { tv_sec: seconds, tv_nsec: 0 });
-    if !wait_readable(pidfd.as_fd(), timeout.as_ref()).context(|| "wait for hook".to_owned())? {
+    let timeout = hook.timeout.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
+    let state = plimsoll_spec::json::to_vec(state);
+    let stdin = child.stdin.take().map(OwnedFd::from);
+    let ended = feed(pidfd.as_fd(), stdin, &[&state], timeout).context(|| "wait for hook".to_owned())?;
+    if !ended {
         let _ = child.kill();
         let _ = child.wait();
         return Err(failed(format!("timed out after {} s", hook.timeout.unwrap_or_default())));
@@ -69,11 +68,88 @@ fn run_one(hook: &Hook, state: &State) -> Result<()> {
     }
 }
 
-fn wait_readable(fd: std::os::fd::BorrowedFd<'_>, timeout: Option<&Timespec>) -> rustix::io::Result<bool> {
+/// Writes `parts` to `stdin` and waits for the end of the hook behind `pidfd`; whether that came within `timeout`.
+///
+/// A hook need not read its state, nor at once, so the wait for it to read and the wait for its end are one.
+fn feed(
+    pidfd: BorrowedFd<'_>,
+    stdin: Option<OwnedFd>,
+    parts: &[&[u8]],
+    timeout: Option<Duration>,
+) -> rustix::io::Result<bool> {
+    // A moment too far away to be told is never.
+    let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let mut input = Input::new(stdin, parts)?;
     loop {
-        match poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], timeout) {
-            Err(Errno::INTR) => continue,
-            other => return other.map(|ready| ready > 0),
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        let (exited, reads) = wait(pidfd, input.waiting(), left)?;
+        match (exited, left) {
+            (true, _) => return Ok(true),
+            (false, Some(Duration::ZERO)) => return Ok(false),
+            _ => {}
+        }
+        if reads {
+            input.write();
+        }
+    }
+}
+
+/// Waits until the process behind `pidfd` has ended or `stdin` takes more, at most as long as is `left`; which it is.
+fn wait(
+    pidfd: BorrowedFd<'_>,
+    stdin: Option<BorrowedFd<'_>>,
+    left: Option<Duration>,
+) -> rustix::io::Result<(bool, bool)> {
+    // More seconds than the kernel can count are as good as no limit.
+    let left = left.and_then(|left| Timespec::try_from(left).ok());
+    // Where nothing is to be written, the second is as good as the first, and asked for nothing.
+    let (second, events) = stdin.map_or((pidfd, PollFlags::empty()), |stdin| (stdin, PollFlags::OUT));
+    let mut watched =
+        [PollFd::from_borrowed_fd(pidfd, PollFlags::IN), PollFd::from_borrowed_fd(second, events)];
+    match poll(&mut watched, left.as_ref()) {
+        Err(Errno::INTR) => Ok((false, false)),
+        Err(errno) => Err(errno),
+        Ok(_) => {
+            let [exited, reads] = watched.map(|one| !one.revents().is_empty());
+            Ok((exited, reads))
+        }
+    }
+}
+
+/// What a hook has not read yet, and the pipe to it while there is more.
+struct Input<'a> {
+    pipe: Option<OwnedFd>,
+    parts: &'a [&'a [u8]],
+    /// How much of the first part is written.
+    written: usize,
+}
+
+impl<'a> Input<'a> {
+    fn new(pipe: Option<OwnedFd>, parts: &'a [&'a [u8]]) -> rustix::io::Result<Input<'a>> {
+        if let Some(pipe) = &pipe {
+            // This end alone; the hook waits for what it reads.
+            rustix::io::ioctl_fionbio(pipe, true)?;
+        }
+        Ok(Input { pipe, parts, written: 0 })
+    }
+
+    fn waiting(&self) -> Option<BorrowedFd<'_>> {
+        self.pipe.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Writes once. The pipe is closed behind the last byte, and where the hook has closed its end.
+    fn write(&mut self) {
+        let (Some(pipe), Some((part, rest))) = (&self.pipe, self.parts.split_first()) else { return };
+        match rustix::io::write(pipe, part.get(self.written..).unwrap_or_default()) {
+            Ok(length) => self.written += length,
+            Err(Errno::AGAIN | Errno::INTR) => return,
+            Err(_) => return self.pipe = None,
+        }
+        if self.written == part.len() {
+            (self.parts, self.written) = (rest, 0);
+        }
+        if self.parts.is_empty() {
+            self.pipe = None;
         }
     }
 }
@@ -106,23 +182,22 @@ fn run_one_in_child(token: SingleThreaded, hook: &HookPlan, state: [&[u8]; 2]) -
     let own = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let Some(pid) = process::fork_from_child(token, CloneFlags::empty())? else {
-        let executed = process::dup_to(read.as_fd(), 0).and_then(|()| process::cloexec_from(3));
-        if executed.is_ok() {
+        process::default_sigpipe();
+        let ready = process::unblock_signals()
+            .and_then(|()| process::dup_to(read.as_fd(), 0))
+            .and_then(|()| process::cloexec_from(3));
+        if ready.is_ok() {
             process::execve(&hook.path, &hook.args, &hook.env);
         }
         process::exit(127)
     };
     drop(read);
-    let mut digits = [0u8; 10];
-    for part in [state[0], decimal(own, &mut digits), state[1]] {
-        // The state is smaller than a pipe; a hook that reads nothing does not stop us.
-        let _ = rustix::io::write(&write, part);
-    }
-    drop(write);
     let pid = rustix::process::Pid::from_raw(pid).ok_or(Errno::CHILD)?;
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
-    let timeout = hook.timeout.map(|seconds| Timespec { tv_sec: seconds.into(), tv_nsec: 0 });
-    let in_time = wait_readable(pidfd.as_fd(), timeout.as_ref())?;
+    let timeout = hook.timeout.map(|seconds| Duration::from_secs(seconds.into()));
+    let mut digits = [0u8; 10];
+    let state = [state[0], decimal(own, &mut digits), state[1]];
+    let in_time = feed(pidfd.as_fd(), Some(write), &state, timeout)?;
     if !in_time {
         rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL)?;
     }

@@ -4,6 +4,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use plimsoll_sys::keyring;
 use plimsoll_sys::process::{self, CloneFlags, SingleThreaded};
 use rustix::io::Errno;
 use rustix::thread::{Gid, Uid};
@@ -55,6 +56,7 @@ steps! {
     "unshare namespaces", "what a joined user namespace must own, and the cgroup view", unshare;
     "fork into namespaces", "a pid or time namespace takes only children in", fork_again;
     "become root of the user namespace", "mounts need the capabilities that come with it", become_root;
+    "make the session keyring", "owned by the root of the user namespace, who adds processes to it", session_keyring;
     "start a session", "before a terminal is adopted", |_| Ok(rustix::process::setsid().map(drop)?);
     "set the host name", "needs the uts namespace only", names;
     "bring the loopback device up", "needs the network namespace only", loopback;
@@ -83,6 +85,7 @@ steps! {
     "set no_new_privs", "nothing gains privileges after this", |init| child::no_new_privileges(&init.plan.process);
     "wait for the start", "everything that can fail has been tried", ready;
     "run startContainer hook", "with the credentials of the process itself", start_hooks;
+    "restore SIGPIPE", "after the hooks: one that does not read must not end this process", |_| { process::default_sigpipe(); Ok(()) };
     "mark descriptors", "before a filter that may refuse it", |init| Ok(process::cloexec_from(3 + init.plan.process.preserved)?);
     "load the filter", "last, because it may refuse what the steps before do", |init| child::filter(&init.plan.process);
     "execute", "descriptors close, the program takes over", execute;
@@ -160,6 +163,16 @@ fn become_root(init: &mut Init<'_>) -> Outcome {
     // A change of user clears the signal that was asked for.
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     Ok(())
+}
+
+fn session_keyring(init: &mut Init<'_>) -> Outcome {
+    /// The possessor may do all, the owner view, read, search and link; without the right to search it, which the
+    /// kernel does not give at first, nobody finds it by its name.
+    const FOUND_BY_OWNER: u32 = 0x3f1b_0000;
+    match child::session_keyring(&init.plan.process)? {
+        Some(serial) => Ok(keyring::set_permissions(serial, FOUND_BY_OWNER)?),
+        None => Ok(()),
+    }
 }
 
 fn names(init: &mut Init<'_>) -> Outcome {
@@ -247,7 +260,6 @@ fn ready(init: &mut Init<'_>) -> Outcome {
     let death = init.plan.dies_with_runtime.then_some(rustix::process::Signal::KILL);
     rustix::process::set_parent_process_death_signal(death)?;
     process::unblock_signals()?;
-    process::default_sigpipe();
     protocol::send(init.socket, Message::Ready)?;
     let mut byte = [0u8; 8];
     loop {

@@ -162,6 +162,7 @@ fn record(id: &str, bundle: &Bundle, plan: &Plan, cgroup: Vec<(String, std::path
         annotations: bundle.config.annotations.clone(),
         cgroup: cgroup.into_iter().map(entry).collect(),
         own_pid_namespace: plan.new.contains(CloneFlags::NEWPID),
+        own_keyring: plan.process.keyring.is_some(),
         poststart: hooks.poststart,
         poststop: hooks.poststop,
         ..Record::default()

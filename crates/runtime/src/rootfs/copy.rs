@@ -11,9 +11,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RawDir, Stat, Timespec, Timestamps, Uid};
 use rustix::io::{Errno, Result};
 
+use super::path;
+
 /// Deepest nesting; each level takes some kilobytes of the child's stack and two descriptors.
 const DEPTH: usize = 128;
-const READ: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+const PLACE: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const READ_DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Copies everything in directory `from` into directory `to`.
 pub(crate) fn tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
@@ -48,7 +52,7 @@ fn one(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: usize) -> R
     match kind {
         FileType::Directory => {
             rustix::fs::mkdirat(to, name, Mode::RWXU)?;
-            let open = |at| rustix::fs::openat(at, name, READ | OFlags::DIRECTORY, Mode::empty());
+            let open = |at| rustix::fs::openat(at, name, READ_DIRECTORY, Mode::empty());
             level(open(from)?.as_fd(), open(to)?.as_fd(), depth + 1)?;
         }
         FileType::RegularFile => file(from, to, name)?,
@@ -59,11 +63,9 @@ fn one(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: usize) -> R
 }
 
 fn file(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr) -> Result<()> {
-    let source = rustix::fs::openat(from, name, READ, Mode::empty())?;
     // Who shares the directory may have put something else there meanwhile.
-    if !FileType::from_raw_mode(rustix::fs::fstat(&source)?.st_mode).is_file() {
-        return Err(Errno::STALE);
-    }
+    let place = rustix::fs::openat(from, name, PLACE, Mode::empty())?;
+    let source = path::open_file(place.as_fd())?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let copy: OwnedFd = rustix::fs::openat(to, name, flags, Mode::RUSR | Mode::WUSR)?;
     while rustix::fs::sendfile(&copy, &source, None, 1 << 30)? > 0 {}
@@ -99,4 +101,24 @@ fn dress(to: BorrowedFd<'_>, name: &CStr, stat: &Stat) -> Result<()> {
         last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
     };
     rustix::fs::utimensat(to, name, &times, AtFlags::SYMLINK_NOFOLLOW)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use rustix::fs::{CWD, inotify};
+
+    /// As where a file has become something else between two looks.
+    #[test]
+    fn what_is_no_file_any_more_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("node");
+        rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+        inotify::add_watch(&watch, &path, inotify::WatchFlags::OPEN).unwrap();
+        let at = rustix::fs::open(dir.path(), OFlags::PATH, Mode::empty()).unwrap();
+        assert_eq!(file(at.as_fd(), at.as_fd(), c"node").unwrap_err(), Errno::STALE);
+        assert_eq!(rustix::io::read(&watch, &mut [0u8; 4096]), Err(Errno::AGAIN));
+    }
 }

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::{Errno, Result};
+use rustix::path::DecInt;
 
 /// The kernel's own limit of a path, with its NUL.
 const PATH_MAX: usize = 4096;
@@ -32,6 +33,20 @@ pub(crate) fn open_directory(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedF
 /// As [`open`], but a symbolic link anywhere on the way is `ELOOP`.
 pub(crate) fn open_without_links(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
     resolve(root, path, OFlags::PATH, ResolveFlags::NO_SYMLINKS)
+}
+
+/// Opens for reading what stands at `place`, where that is a regular file; `ESTALE` where it is not.
+///
+/// Nothing else is ever opened: to open a device can be to use it. The host's /proc leads from the place, which
+/// cannot change any more, to the file. A file that is leased is `EAGAIN`, so its holder keeps nobody waiting.
+pub(crate) fn open_file(place: BorrowedFd<'_>) -> Result<OwnedFd> {
+    if !rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(place)?.st_mode).is_file() {
+        return Err(Errno::STALE);
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let descriptors = rustix::fs::open(c"/proc/self/fd", flags, Mode::empty())?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::openat(&descriptors, DecInt::from_fd(place), flags, Mode::empty())
 }
 
 fn resolve(root: BorrowedFd<'_>, path: &CStr, flags: OFlags, more: ResolveFlags) -> Result<OwnedFd> {
@@ -176,5 +191,18 @@ mod tests {
         std::os::unix::fs::symlink("/inside", dir.path().join("proc")).unwrap();
         std::fs::create_dir(dir.path().join("inside")).unwrap();
         assert_eq!(open_without_links(root(&dir).as_fd(), c"proc").unwrap_err(), Errno::LOOP);
+    }
+
+    #[test]
+    fn only_files_are_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = root(&dir);
+        std::fs::write(dir.path().join("file"), "text").unwrap();
+        rustix::fs::mknodat(&root, "fifo", rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
+        let place = |path| open(root.as_fd(), path).unwrap();
+        let file = open_file(place(c"file").as_fd()).unwrap();
+        assert_eq!(crate::plan::read_all(&file, 100).unwrap(), b"text");
+        assert_eq!(open_file(place(c"fifo").as_fd()).unwrap_err(), Errno::STALE);
+        assert_eq!(open_file(place(c".").as_fd()).unwrap_err(), Errno::STALE);
     }
 }

@@ -113,3 +113,74 @@ fn a_label_that_cannot_be_applied_is_refused() {
     std::fs::write(sandbox.bundle.path().join("process.json"), process.to_string()).unwrap();
     sandbox.must(&["exec", "--process", "process.json", "ID"]);
 }
+
+#[test]
+fn labels_are_chosen_by_flags() {
+    let Some(sandbox) = running("execflaglabel") else { return };
+    let said = sandbox.must_fail(&["exec", "--process-label", "x", "ID", "true"], 255);
+    assert_eq!(said, "--process-label is not supported yet");
+    sandbox.must(&["exec", "--process-label", "", "--apparmor", "", "ID", "true"]);
+    // Where AppArmor is there, the profile is what is missing.
+    let said = sandbox.must_fail(&["exec", "--apparmor", "plimsoll-test-absent", "ID", "true"], 255);
+    assert!(said.contains("plimsoll-test-absent"), "{said}");
+}
+
+#[test]
+fn a_process_is_put_into_a_cgroup_below_the_containers() {
+    let Some(sandbox) = running("execcgroup") else { return };
+    let pid = std::fs::read_to_string(sandbox.bundle.path().join("pid")).unwrap();
+    let lines = |text: &str| -> Vec<(String, String)> {
+        let parts = text.lines().map(|line| line.split_once(':').unwrap().1.split_once(':').unwrap());
+        parts.map(|(controllers, path)| (controllers.to_owned(), path.to_owned())).collect()
+    };
+    let own = lines(&std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap());
+    let own: Vec<_> = own.into_iter().filter(|(_, path)| path.contains(&sandbox.id)).collect();
+    let directory = |controllers: &str, path: &str| {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let one = mounts.lines().find_map(|line| {
+            let (left, right) = line.split_once(" - ")?;
+            let (kind, options) = (right.split(' ').next()?, right.rsplit(' ').next()?);
+            let wanted = match controllers {
+                "" => kind == "cgroup2",
+                names => {
+                    kind == "cgroup" && names.split(',').all(|name| options.split(',').any(|o| o == name))
+                }
+            };
+            wanted.then(|| left.split(' ').nth(4).map(str::to_owned)).flatten()
+        });
+        std::path::Path::new(&one.unwrap()).join(path.trim_start_matches('/'))
+    };
+    for (controllers, path) in &own {
+        let above = directory(controllers, path);
+        std::fs::create_dir(above.join("below")).unwrap();
+        // Version 1 takes no process into a set of no processors.
+        for name in ["cpuset.cpus", "cpuset.mems"].iter().filter(|name| above.join(name).exists()) {
+            let set = std::fs::read(above.join(name)).unwrap();
+            std::fs::write(above.join("below").join(name), set).unwrap();
+        }
+    }
+    let of_added = |args: &[&str]| {
+        let _ = std::fs::remove_file(sandbox.bundle.path().join("second"));
+        let args: Vec<_> = ["exec", "-d", "--pid-file", "second"].iter().chain(args).copied().collect();
+        sandbox.must(&[&args, ["ID", "sleep", "1000"].as_slice()].concat());
+        let pid = std::fs::read_to_string(sandbox.bundle.path().join("second")).unwrap();
+        lines(&std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap())
+    };
+    let all = of_added(&["--cgroup", "/below"]);
+    for (controllers, path) in &own {
+        assert!(all.contains(&(controllers.clone(), format!("{path}/below"))), "{all:?}");
+    }
+    if let Some((chosen, _)) = own.iter().find(|(controllers, _)| !controllers.is_empty()) {
+        let one = of_added(&["--cgroup", &format!("{chosen}:below")]);
+        for (controllers, path) in &own {
+            let want = if controllers == chosen { format!("{path}/below") } else { path.clone() };
+            assert!(one.contains(&(controllers.clone(), want)), "{one:?}");
+        }
+    }
+    let said = sandbox.must_fail(&["exec", "--cgroup", "absent", "ID", "true"], 255);
+    assert!(said.ends_with("/absent does not exist"), "{said}");
+    let said = sandbox.must_fail(&["exec", "--cgroup", "../x", "ID", "true"], 255);
+    assert_eq!(said, "invalid value \"../x\" for flag -cgroup");
+    let said = sandbox.must_fail(&["exec", "--cgroup", "nope:below", "ID", "true"], 255);
+    assert_eq!(said, "the container has no cgroup of controller \"nope\"");
+}

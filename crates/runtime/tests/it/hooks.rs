@@ -1,5 +1,7 @@
 //! Hooks of all six kinds: order, state, place, failure, timeout.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::Sandbox;
@@ -75,6 +77,119 @@ fn a_slow_hook_is_killed() {
         sandbox.bundle.config["hooks"] =
             json!({name: [{"path": "/bin/sleep", "args": ["sleep", "1000"], "timeout": 1}]});
         assert_eq!(sandbox.must_fail(&["run", "ID"], 1), want, "{name}");
+    }
+}
+
+/// A list of one hook that runs `script`.
+fn shell(script: &str) -> Value {
+    json!([{"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"]}])
+}
+
+/// More state than a pipe takes: whoever writes it waits for its reader.
+fn annotate(sandbox: &mut Sandbox) {
+    sandbox.bundle.config["annotations"] = json!({"org.example": "x".repeat(300_000)});
+}
+
+#[test]
+fn a_hook_that_does_not_read_is_killed_in_time() {
+    let rows = [
+        ("createRuntime", "error running createRuntime hook #0: /bin/sleep: timed out after 1 s"),
+        (
+            "createContainer",
+            "unable to start container process: run hooks before the root changes /bin/sleep: timed out",
+        ),
+        (
+            "startContainer",
+            "unable to start container process: run startContainer hook /bin/sleep: timed out",
+        ),
+    ];
+    for (name, want) in rows {
+        let Some(mut sandbox) = Sandbox::new("hookdeaf", "true") else { return };
+        annotate(&mut sandbox);
+        sandbox.bundle.config["hooks"] =
+            json!({name: [{"path": "/bin/sleep", "args": ["sleep", "6"], "timeout": 1}]});
+        let start = Instant::now();
+        assert_eq!(sandbox.must_fail(&["run", "ID"], 1), want, "{name}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{name}: {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn a_hook_that_reads_a_little_at_a_time_is_killed_in_time() {
+    let script = "while dd bs=512 count=1 of=/dev/null 2>/dev/null; do sleep 0.02; done";
+    for name in ["createRuntime", "createContainer"] {
+        let Some(mut sandbox) = Sandbox::new("hookdrip", "true") else { return };
+        annotate(&mut sandbox);
+        let mut hook = shell(script);
+        hook[0]["timeout"] = json!(1);
+        sandbox.bundle.config["hooks"] = json!({name: hook});
+        let start = Instant::now();
+        assert!(sandbox.must_fail(&["run", "ID"], 1).contains(": timed out"), "{name}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{name}: {:?}", start.elapsed());
+        // The sleep that the shell was waiting for ends by itself.
+        while sandbox.host() != sandbox.before {
+            assert!(start.elapsed() < Duration::from_secs(30), "{name}: {:?}", sandbox.host());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Without a pid namespace of its own the process would die of writing to nobody.
+#[test]
+fn a_hook_need_not_read_its_state() {
+    let Some(mut sandbox) = Sandbox::new("hooknoread", "echo run") else { return };
+    annotate(&mut sandbox);
+    sandbox.bundle.config["linux"]["namespaces"]
+        .as_array_mut()
+        .unwrap()
+        .retain(|namespace| namespace["type"] != "pid");
+    let mut deaf = shell("exec <&-; sleep 0.2");
+    deaf.as_array_mut().unwrap().push(json!({"path": "/bin/true"}));
+    sandbox.bundle.config["hooks"] = json!({"prestart": deaf, "createRuntime": deaf, "createContainer": deaf,
+        "startContainer": deaf, "poststart": deaf, "poststop": deaf});
+    assert_eq!(sandbox.run(), "run\n");
+}
+
+#[test]
+fn a_large_state_arrives_whole() {
+    let Some(mut sandbox) = Sandbox::new("hooklarge", "cat /dev/shm/state") else { return };
+    annotate(&mut sandbox);
+    let place = sandbox.bundle.path().to_owned();
+    let save = |file: &str| shell(&format!("sleep 0.2; cat > {file}"));
+    let outside = |name: &str| save(place.join(name).to_str().unwrap());
+    sandbox.bundle.config["hooks"] = json!({"createRuntime": outside("createRuntime"),
+        "createContainer": outside("createContainer"), "startContainer": save("/dev/shm/state")});
+    let inside = sandbox.run();
+    let read = |name: &str| std::fs::read_to_string(place.join(name)).unwrap();
+    for text in [inside, read("createRuntime"), read("createContainer")] {
+        let state: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(state["annotations"]["org.example"].as_str().map(str::len), Some(300_000));
+    }
+}
+
+/// Rust's start-up ignores SIGPIPE and the foreground blocks all signals; programs are to find neither.
+#[test]
+fn hooks_and_the_program_find_signals_as_they_are_by_default() {
+    const LOOK: &str = "grep -E '^Sig(Blk|Ign)' /proc/self/status";
+    let Some(mut sandbox) = Sandbox::new("hooksignals", &format!("cat /dev/shm/signals; {LOOK}")) else {
+        return;
+    };
+    let place = sandbox.bundle.path().to_owned();
+    let save = |file: &str| shell(&format!("{LOOK} > {file}"));
+    let outside = |name: &str| save(place.join(name).to_str().unwrap());
+    sandbox.bundle.config["hooks"] = json!({"createRuntime": outside("createRuntime"),
+        "createContainer": outside("createContainer"), "startContainer": save("/dev/shm/signals")});
+    let inside = sandbox.run();
+    let (hook, program) = inside.split_at(inside.len() / 2);
+    let read = |name: &str| std::fs::read_to_string(place.join(name)).unwrap();
+    for text in [hook, program, &read("createRuntime"), &read("createContainer")] {
+        let mask = |name| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            u64::from_str_radix(line.trim(), 16).unwrap()
+        };
+        // What the caller ignores stays ignored, but no caller of a test ignores this.
+        let sigpipe = 1 << (rustix::process::Signal::PIPE.as_raw() - 1);
+        assert_eq!((mask("SigBlk:"), mask("SigIgn:") & sigpipe), (0, 0), "{text}");
     }
 }
 

@@ -82,23 +82,6 @@ fn a_time_namespace_is_joined() {
 }
 
 #[test]
-fn a_capability_that_cannot_be_granted_is_left_out() {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let bounding = status.lines().find_map(|line| line.strip_prefix("CapBnd:\t")).unwrap();
-    let bounding = u64::from_str_radix(bounding, 16).unwrap();
-    let missing = (0..40u8).find(|number| bounding & 1 << number == 0);
-    let Some(missing) = missing else {
-        return plimsoll_test_support::skipped("this process has every capability");
-    };
-    let Some(mut sandbox) = Sandbox::new("lacking", "grep CapEff /proc/self/status") else { return };
-    let name = plimsoll_sys::capability::NAMES[usize::from(missing)];
-    let sets = json!(["CAP_KILL", name]);
-    sandbox.bundle.config["process"]["capabilities"] =
-        json!({"bounding": sets, "effective": sets, "permitted": sets});
-    assert_eq!(sandbox.run(), "CapEff:\t0000000000000020\n");
-}
-
-#[test]
 fn time_is_shifted() {
     if !have(&[Need::Namespace("time")]) {
         return;
@@ -235,6 +218,31 @@ fn kernel_parameters_are_set_in_their_namespace() {
         said,
         "config.json: /linux/sysctl/kernel.pid_max is not in a separate kernel namespace: \"kernel.pid_max\""
     );
+}
+
+/// A namespace that is joined by path confines nothing where it is the runtime's own.
+#[test]
+fn kernel_parameters_of_the_host_are_not_set() {
+    let rows = [
+        ("network", "net", "net.ipv4.ip_forward", "net/ipv4/ip_forward"),
+        ("ipc", "ipc", "kernel.msgmax", "kernel/msgmax"),
+        ("uts", "uts", "kernel.domainname", "kernel/domainname"),
+    ];
+    for (kind, file, name, path) in rows {
+        let Some(mut sandbox) = Sandbox::new("hostsysctl", "true") else { return };
+        sandbox.bundle.config.as_object_mut().unwrap().remove("hostname");
+        let list = sandbox.bundle.config["linux"]["namespaces"].as_array_mut().unwrap();
+        let one = list.iter_mut().find(|namespace| namespace["type"] == kind).unwrap();
+        one["path"] = json!(format!("/proc/self/ns/{file}"));
+        // What is there already, so that a runtime that fails this test does no harm.
+        let value = std::fs::read_to_string(format!("/proc/sys/{path}")).unwrap();
+        sandbox.bundle.config["linux"]["sysctl"] = json!({name: value.trim_end()});
+        let want = format!(
+            "config.json: /linux/sysctl/{name} is not allowed: \
+             the {file} namespace that is joined is the host's own"
+        );
+        assert_eq!(sandbox.must_fail(&["run", "ID"], 1), want);
+    }
 }
 
 #[test]

@@ -3,13 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod apparmor;
+mod capabilities;
 mod cgroup2;
 mod exec;
 mod faults;
 mod hooks;
 mod isolation;
+mod keyring;
 mod killed;
 mod lifecycle;
+mod opened;
 mod resources;
 mod rootless;
 mod seccomp;

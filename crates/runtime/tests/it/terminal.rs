@@ -1,4 +1,4 @@
-//! Terminals: handed over through a console socket.
+//! Terminals and descriptors of processes: handed over through sockets.
 
 use std::io::{IoSliceMut, Read as _, Write as _};
 use std::mem::MaybeUninit;
@@ -62,4 +62,32 @@ fn a_terminal_and_its_socket_belong_together() {
     assert_eq!(said, "cannot allocate tty if runtime will detach without setting console socket");
     let said = sandbox.must_fail(&["create", "--console-socket", "/nonexistent/s", "ID"], 1);
     assert_eq!(said, "send the terminal to /nonexistent/s: no such file or directory");
+}
+
+/// The process that `descriptor` refers to, as the kernel tells whoever holds it.
+fn pid_of(descriptor: &OwnedFd) -> String {
+    use std::os::fd::AsRawFd as _;
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd())).unwrap();
+    info.lines().find_map(|line| line.strip_prefix("Pid:")).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_descriptor_of_the_process_is_handed_over() {
+    let Some(sandbox) = Sandbox::new("pidfd", "exec sleep 1000") else { return };
+    let socket = sandbox.bundle.path().join("pidfd.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let socket = socket.to_str().unwrap();
+    let rows: [(&str, &[&str]); 3] =
+        [("create", &["ID"]), ("exec", &["-d", "ID", "sleep", "1000"]), ("run", &["-d", "ID"])];
+    for (command, rest) in rows {
+        if command == "run" {
+            sandbox.must(&["delete", "--force", "ID"]);
+        }
+        sandbox.must(&[&[command, "--pid-file", "pid", "--pidfd-socket", socket], rest].concat());
+        let pid = std::fs::read_to_string(sandbox.bundle.path().join("pid")).unwrap();
+        assert_eq!(pid_of(&receive(&listener)), pid, "{command}");
+    }
+    sandbox.must(&["delete", "--force", "ID"]);
+    let said = sandbox.must_fail(&["create", "--pidfd-socket", "/nonexistent/s", "ID"], 1);
+    assert_eq!(said, "send the process to /nonexistent/s: no such file or directory");
 }
