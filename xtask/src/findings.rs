@@ -17,7 +17,7 @@ const SEEN: &str = "crates/conformance/registry/seen.tsv";
 
 const INTRODUCTION: &str = "# Requirements on which not all pass
 
-Made by `cargo xtask findings RESULTS...` from what [runtimes.md](runtimes.md) says, without the rows where every runtime has `PASS`. `SKIP` is a feature that the runtime does not claim or the host does not have; an empty cell is a requirement that a version of the specification does not have.
+Made by `cargo xtask findings RESULTS...` from what [runtimes.md](runtimes.md) says, without the rows where every runtime has `PASS`. `SKIP` is a feature that the runtime says it does not support, or that the host does not have; `INCONCLUSIVE` is one that it refuses while its features structure says nothing about it, or what was not seen every time; an empty cell is a requirement that a version of the specification does not have.
 ";
 
 /// `findings`.

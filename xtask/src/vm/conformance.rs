@@ -78,21 +78,28 @@ impl Way {
 struct Subject {
     name: String,
     place: String,
+    /// What to do where it cannot be executed.
+    absent: &'static str,
 }
+
+/// For one that nobody has named.
+const SKIP: &str = "echo skipped:";
+/// For one that somebody has.
+const FAIL: &str = "failed=1; echo";
 
 pub(super) fn run(machine: &Machine, options: &Options) -> Result<()> {
     let mut lane = Lane::new(machine, &[Carrier::Kvm, Carrier::Tcg, Carrier::Uml])?;
     let mut payload = binaries()?;
     let mut subjects = Vec::new();
-    let named: Vec<String> = match options.runtimes.is_empty() {
-        true => RUNTIMES.map(str::to_owned).into(),
-        false => options.runtimes.clone(),
+    let (named, absent): (Vec<String>, _) = match options.runtimes.is_empty() {
+        true => (RUNTIMES.map(str::to_owned).into(), SKIP),
+        false => (options.runtimes.clone(), FAIL),
     };
     for runtime in named {
         if runtime.contains('/') {
             subjects.push(carry(&mut payload, Path::new(&runtime), "")?);
         } else {
-            subjects.push(Subject { name: runtime.clone(), place: runtime });
+            subjects.push(Subject { name: runtime.clone(), place: runtime, absent });
         }
     }
     for dir in &options.peers {
@@ -123,10 +130,11 @@ fn carry(payload: &mut super::Payload, program: &Path, mark: &str) -> Result<Sub
     let name = format!("{mark}{file}");
     let place = format!("/usr/local/lib/subjects/{name}/{file}");
     payload.program(&program, &place)?;
-    Ok(Subject { name, place })
+    Ok(Subject { name, place, absent: FAIL })
 }
 
-/// One run after the other; a runtime that cannot be executed, or lacks systemd, is named and skipped.
+/// One run after the other; a runtime that lacks systemd is named and skipped, and so is one that cannot be executed
+/// and was not asked for.
 fn script(options: &Options, subjects: &[Subject]) -> String {
     let mut script = "failed=0\n".to_owned();
     if options.replay {
@@ -139,8 +147,8 @@ fn script(options: &Options, subjects: &[Subject]) -> String {
     for subject in subjects {
         let program = quote(&[&subject.place]);
         script.push_str(&format!(
-            "if ! {program} --version > /dev/null 2>&1; then echo skipped: {}: it cannot be executed; else\n",
-            subject.name
+            "if ! {program} --version > /dev/null 2>&1; then {} {}: it cannot be executed; else\n",
+            subject.absent, subject.name
         ));
         for way in WAYS.iter().filter(|way| options.ways.is_empty() || options.ways.contains(way)) {
             script.push_str(&one(options, subject, *way, &selection));

@@ -13,7 +13,8 @@ use crate::compile;
 use crate::shell::output;
 
 /// Crates whose tests make containers, cgroups or trees.
-const PACKAGES: [&str; 4] = ["plimsoll-cgroups", "plimsoll-runtime", "plimsoll-image", "plimsoll-cli"];
+const PACKAGES: [&str; 5] =
+    ["plimsoll-sys", "plimsoll-cgroups", "plimsoll-runtime", "plimsoll-image", "plimsoll-cli"];
 
 /// Tests of the judge: their limits of time are those of a host, and `vm conformance` runs it in the machine.
 const LEFT_OUT: [&str; 5] =
@@ -40,6 +41,10 @@ pub(super) fn run(machine: &Machine, options: &Options) -> Result<()> {
         options.packages.is_empty() || options.packages.iter().any(|name| package.ends_with(name.as_str()))
     };
     let packages: Vec<&str> = PACKAGES.iter().filter(wanted).copied().collect();
+    let is_unknown = |name: &&String| !PACKAGES.iter().any(|package| package.ends_with(name.as_str()));
+    if let Some(name) = options.packages.iter().find(is_unknown) {
+        bail!("no tests of {name:?} run in a machine; there are {}", PACKAGES.join(", "));
+    }
     let built = build(&packages)?;
     let mut lane = Lane::new(machine, &[Carrier::Kvm, Carrier::Tcg, Carrier::Uml])?;
     let mut payload = Payload::default();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use plimsoll_conformance::{Results, Verdict, rejudge, seen};
 use plimsoll_test_support::{Host, Need, have, skipped};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -113,6 +114,39 @@ fn own_runtime() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_plimsoll")).with_file_name("plimsoll-runtime")
 }
 
+/// What fails here and is not published as failing is a fault of the runtime, or of the judge.
+#[test]
+fn the_whole_suite_finds_nothing_new_in_our_own_runtime() {
+    let runtime = own_runtime();
+    if !have(&[Need::Root]) {
+        return;
+    }
+    if !runtime.is_file() {
+        return skipped("plimsoll-runtime is not built beside plimsoll");
+    }
+    let desk = Desk::new(&format!("exec {} \"$@\"", runtime.display()));
+    let before = desk.look();
+    let mut judge = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+    judge.args(["conformance", "run", "--patience", "120", "-o", "results.json"]).arg(desk.path("subject"));
+    let output = judge.current_dir(desk.dir.path()).env("TMPDIR", desk.dir.path()).output().unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    if said.contains("built without a probe") {
+        return skipped("plimsoll was built without a probe");
+    }
+    assert_eq!(desk.look(), before, "{said}");
+    let results = Results::read(&desk.path("results.json")).unwrap_or_else(|e| panic!("{e}: {said}"));
+    assert_eq!(results.cases.len(), rejudge::case_names("runtime").unwrap().len());
+    let is_known = |id: &str| {
+        let failing = seen(id).remove(&Verdict::Fail).unwrap_or_default();
+        failing.iter().any(|subject| subject.starts_with("plimsoll-runtime"))
+    };
+    for row in results.rows.iter().filter(|row| matches!(row.verdict, Verdict::Fail | Verdict::Error)) {
+        assert!(row.verdict == Verdict::Fail && is_known(&row.id), "{row:#?}");
+    }
+    // Of what the host has, nothing is left out.
+    assert!(results.counts()[&Verdict::Pass] > 200, "{said}");
+}
+
 #[test]
 fn one_that_is_not_there_is_an_error() {
     let desk = Desk::new("");
@@ -159,8 +193,7 @@ fn one_that_leaves_something_printing_is_ended() {
 #[test]
 fn a_subject_that_says_too_much_has_results_that_can_be_read() {
     // Every byte of it takes six in a string of JSON.
-    let Some(judged) =
-        Desk::new("head -c 60000 /dev/zero | tr '\\000' '\\001' | tee /dev/stderr").judge()
+    let Some(judged) = Desk::new("head -c 60000 /dev/zero | tr '\\000' '\\001' | tee /dev/stderr").judge()
     else {
         return;
     };
