@@ -241,6 +241,18 @@ fn what_forks_and_escapes_is_found() {
 }
 
 #[test]
+fn a_chain_of_processes_that_each_make_the_next_is_ended() {
+    let body = "setsid perl -e 'open F, q(>), shift; while (1) { fork and exit }' \"$place/killed\" > /dev/null 2>&1 &\n\
+                until [ -e \"$place/killed\" ]; do :; done\nexit 1";
+    let desk = Desk::new(body);
+    let Some(judged) = desk.judge() else { return };
+    judged.all_are("INCONCLUSIVE", "the minimal container does not run: create exited with 1");
+    let before = desk.look();
+    desk.other("digest").output().unwrap();
+    assert_eq!(desk.look(), before);
+}
+
+#[test]
 fn one_that_kills_the_process_that_calls_it_is_survived() {
     let Some(judged) = Desk::new("kill -9 $PPID").judge() else { return };
     assert_eq!(judged.code, 4, "{}", judged.said);
