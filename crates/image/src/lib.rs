@@ -37,6 +37,7 @@ mod beside;
 pub mod bundle;
 mod copy;
 mod error;
+mod gzip;
 pub mod image;
 pub mod layer;
 mod media;

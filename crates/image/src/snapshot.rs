@@ -13,9 +13,10 @@
 //! otherwise find set-user-id programs of containers there. Refused are identifiers that are no plain
 //! file names, and a second snapshot of one identifier.
 
-mod inherit;
+mod below;
 mod overlay;
 mod record;
+mod settle;
 mod unpack;
 
 use std::collections::HashSet;

@@ -62,7 +62,7 @@ pub enum Source {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Progress<'a> {
-    /// A blob is in the store already.
+    /// A blob is in the store already, and has its digest still.
     Present(&'a Descriptor),
     /// A blob is being copied.
     Begin(&'a Descriptor),
@@ -210,7 +210,8 @@ impl Import<'_> {
         descriptor: &Descriptor,
         open: impl FnOnce() -> Result<Box<dyn Read + 'a>>,
     ) -> Result<()> {
-        if self.store.contains(descriptor)? {
+        // Whoever imports again may do so because something is damaged.
+        if self.store.is_sound(descriptor)? {
             (self.progress)(Progress::Present(descriptor));
             return Ok(());
         }

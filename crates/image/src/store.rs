@@ -13,7 +13,8 @@
 //! stands there. The locks die with the process that holds them; what a killed process left in `ingest`
 //! is removed by the next one that has the store to itself. A host that loses power may leave a file cut
 //! short: documents are verified at each reading, layers while they are unpacked, and a blob of the wrong
-//! length counts as absent, so it is fetched again.
+//! length counts as absent, so it is fetched again. So is one of the right length with other bytes, once it is
+//! imported again.
 
 pub(crate) mod blob;
 mod images;

@@ -84,8 +84,9 @@ pub(crate) fn names(parent: BorrowedFd<'_>, directory: &str) -> Result<Vec<Strin
 ///
 /// Directories that are not empty are moved up beside each other before they are emptied, so a tree of any
 /// depth costs three descriptors and no stack.
-pub(crate) fn remove(parent: BorrowedFd<'_>, name: &str) -> Result<()> {
-    let failed = |e: Errno| Error::io(format!("remove {name}"), e);
+pub(crate) fn remove(parent: BorrowedFd<'_>, name: impl AsRef<[u8]>) -> Result<()> {
+    let name = name.as_ref();
+    let failed = |e: Errno| Error::io(format!("remove {}", name.escape_ascii()), e);
     match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
         Err(Errno::ISDIR | Errno::PERM) => {}

@@ -1,31 +1,34 @@
 //! From entries to a tree: every path is walked from the target, every name is made new, attributes of
 //! directories come last.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::CString;
 use std::io::{self, BufRead, Seek as _, SeekFrom};
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
-use plimsoll_sys::fs::{self, Directory, Root, Timestamp, Verdict};
-use rustix::fs::{FileType, Mode as Permissions};
+use plimsoll_sys::fs::{self, Directory, Root, Timestamp};
+use rustix::fs::{FileType, Mode as Permissions, OFlags};
+use rustix::io::Errno;
 
-use super::Limits;
+use super::removal::{prune, remove};
 use super::tar::{Entry, EntryKind, Reader};
 use super::whiteout::{Meaning, meaning};
+use super::{Applied, Limits};
 use crate::snapshot::Mode;
 use crate::{Error, Kind, Result};
 
 /// Directories kept open: archives list what is in a directory together.
 const OPEN_DIRECTORIES: usize = 64;
 
-/// Applies every entry of `archive` to `target`; the directories that have none.
+/// Applies every entry of `archive` to `target`.
 pub(super) fn entries<R: BufRead>(
     archive: &mut Reader<R>,
     target: BorrowedFd<'_>,
     mode: Mode,
     limits: &Limits,
-) -> Result<Vec<Vec<u8>>> {
+) -> Result<Applied> {
     let own = target.try_clone_to_owned().map_err(|e| Error::io("duplicate a descriptor", e))?;
     let mut tree = Tree {
         root: Root::from(own),
@@ -37,6 +40,9 @@ pub(super) fn entries<R: BufRead>(
         here: HashSet::new(),
         handing_down: HashSet::new(),
         directories: BTreeMap::new(),
+        emptied: HashSet::new(),
+        crossed: BTreeSet::new(),
+        whiteouts: BTreeSet::new(),
         times: HashMap::new(),
     };
     let mut entry = Entry::default();
@@ -67,7 +73,7 @@ fn shown(path: &[u8]) -> String {
 
 /// The kernel calls an owner that the user namespace does not map invalid.
 fn not_owned(entry: &Entry, error: io::Error) -> Error {
-    let unmapped = error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error());
+    let unmapped = error.raw_os_error() == Some(Errno::INVAL.raw_os_error());
     let why = if unmapped { ", which this user namespace does not map" } else { "" };
     Error::io(format!("give it to user {} and group {}{why}", entry.uid, entry.gid), error)
 }
@@ -103,6 +109,12 @@ struct Tree {
     handing_down: HashSet<u64>,
     /// Directories that have an entry.
     directories: BTreeMap<Vec<u8>, Attributes>,
+    /// Directories, by their inode numbers, in which nothing is left of the layers below.
+    emptied: HashSet<u64>,
+    /// Directories that entries led through before they had one.
+    crossed: BTreeSet<Vec<u8>>,
+    /// What this layer deletes, for overlayfs: an entry of the same name counts, before it or after it.
+    whiteouts: BTreeSet<Vec<u8>>,
     /// Times of directories that have none, before something was made in them.
     times: HashMap<Vec<u8>, (u64, Timestamp)>,
 }
@@ -135,14 +147,15 @@ impl Tree {
         if path.is_empty() {
             return self.the_root(entry);
         }
-        let (above, name) = match path.iter().rposition(|byte| *byte == b'/') {
-            Some(slash) => (&path[..slash], &path[slash + 1..]),
-            None => (&path[..0], path),
-        };
-        match meaning(name)? {
+        let (above, name) = split(path);
+        match meaning(path)? {
             Meaning::Entry => {}
             Meaning::Nothing => return Ok(()),
             Meaning::Opaque => return self.opaque(above),
+            Meaning::Whiteout(hidden) if self.mode == Mode::Overlay => {
+                self.whiteouts.insert(join(above, hidden));
+                return Ok(());
+            }
             Meaning::Whiteout(hidden) => return self.whiteout(above, hidden),
         }
         let parent = self.parent(above)?;
@@ -173,30 +186,75 @@ impl Tree {
             self.open.push(found);
             return Ok(directory);
         }
-        let made = self.root.create_directories(path, Permissions::from_raw_mode(0o755));
-        let directory = Rc::new(made.map_err(|e| match e.kind() {
-            io::ErrorKind::NotADirectory => {
-                refused(format!("{:?} is not a directory", shown(path))).because(e)
-            }
-            _ => Error::io(format!("make directory {:?}", shown(path)), e),
-        })?);
+        let mode = Permissions::from_raw_mode(0o755);
+        let mut made = self.root.create_directories(path, mode);
+        if self.mode == Mode::Plain && made.as_ref().is_err_and(is_no_directory) {
+            self.clear_way(path)?;
+            made = self.root.create_directories(path, mode);
+        }
+        let directory = Rc::new(made.map_err(|e| self.no_way(path, e))?);
+        self.note_crossed(path);
         if self.mode == Mode::Plain {
             self.note_ancestors(path)?;
         }
         if fs::hands_down_acl(&*directory).map_err(|e| Error::io("look at an access list", e))? {
             self.handing_down.insert(directory.status.st_ino);
         }
+        self.note_time(path, &directory);
+        if self.open.len() == OPEN_DIRECTORIES {
+            self.open.remove(0);
+        }
+        self.open.push((path.to_vec(), Rc::clone(&directory)));
+        Ok(directory)
+    }
+
+    /// Removes what is in the way to `path`: an entry in it says that it is a directory. Links are followed.
+    fn clear_way(&mut self, path: &[u8]) -> Result<()> {
+        for at in prefixes(path) {
+            let (above, name) = split(at);
+            let parent = self.look(above)?;
+            let status = fs::status(&parent, name).map_err(|e| Error::io("look at its directory", e))?;
+            match FileType::from_raw_mode(status.st_mode) {
+                FileType::Directory | FileType::Symlink => {}
+                _ => {
+                    self.note_time(above, &parent);
+                    return remove(&parent, name).map_err(|e| Error::io("replace what stood there", e));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Why the directory `path` cannot be made.
+    fn no_way(&self, path: &[u8], e: io::Error) -> Error {
+        if is_absent(&e) && self.mode == Mode::Overlay {
+            // A link of this layer leads to what the layers below may have, or a file is in the way.
+            let context = format!("{:?} leads to what this layer does not have", shown(path));
+            return Error::new(Kind::Unsupported, context).because(e);
+        }
+        if is_no_directory(&e) {
+            return refused(format!("{:?} is not a directory", shown(path))).because(e);
+        }
+        Error::io(format!("make directory {:?}", shown(path)), e)
+    }
+
+    fn note_crossed(&mut self, path: &[u8]) {
+        let mut path = path;
+        // What is above one that is known was led through when that one was made.
+        while !path.is_empty() && !self.directories.contains_key(path) && !self.crossed.contains(path) {
+            self.crossed.insert(path.to_vec());
+            path = split(path).0;
+        }
+    }
+
+    /// Keeps the time of a directory in which something is about to change.
+    fn note_time(&mut self, path: &[u8], directory: &Directory) {
         let status = &directory.status;
         let modified = Timestamp {
             seconds: status.st_mtime,
             nanoseconds: u32::try_from(status.st_mtime_nsec).unwrap_or_default(),
         };
         self.times.entry(path.to_vec()).or_insert((status.st_ino, modified));
-        if self.open.len() == OPEN_DIRECTORIES {
-            self.open.remove(0);
-        }
-        self.open.push((path.to_vec(), Rc::clone(&directory)));
-        Ok(directory)
     }
 
     /// Directories on the way to something of this layer must outlive an opaque directory above them.
@@ -226,13 +284,27 @@ impl Tree {
         let failed = |e| Error::io("make it", e);
         match make(parent) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                fs::remove_name(parent, name).map_err(|e| Error::io("replace what stood there", e))?;
+                self.check_replaced(parent, name)?;
+                remove(parent, name).map_err(|e| Error::io("replace what stood there", e))?;
                 // Directories that are open may have been below it.
                 self.open.clear();
                 make(parent).map_err(failed)
             }
             made => made.map_err(failed),
         }
+    }
+
+    /// What was led through a directory that is replaced in the same layer may have gone elsewhere, which only
+    /// the layers below can tell.
+    fn check_replaced(&self, parent: &Directory, name: &[u8]) -> Result<()> {
+        if self.mode == Mode::Plain {
+            return Ok(());
+        }
+        let status = fs::status(parent, name).map_err(|e| Error::io("look at what stood there", e))?;
+        if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
+            return Err(Error::new(Kind::Unsupported, "it replaces a directory of the same layer"));
+        }
+        Ok(())
     }
 
     fn the_root(&mut self, entry: &Entry) -> Result<()> {
@@ -245,6 +317,7 @@ impl Tree {
     }
 
     fn directory(&mut self, parent: &Directory, path: &[u8], name: &[u8], entry: &Entry) -> Result<()> {
+        let mut replaced = false;
         let stood = match fs::create_directory(parent, name, 0o700) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 let status =
@@ -252,23 +325,20 @@ impl Tree {
                 let stood = FileType::from_raw_mode(status.st_mode) == FileType::Directory;
                 if !stood {
                     self.make(parent, name, |parent| fs::create_directory(parent, name, 0o700))?;
+                    replaced = true;
                 }
                 stood
             }
             made => made.map(|()| false).map_err(|e| Error::io("make it", e))?,
         };
-        // By its name in the open parent: the path could lead through a link to something else.
-        let flags = rustix::fs::OFlags::RDONLY
-            | rustix::fs::OFlags::DIRECTORY
-            | rustix::fs::OFlags::NOFOLLOW
-            | rustix::fs::OFlags::CLOEXEC;
-        let failed = |e: rustix::io::Errno| Error::io("open it", e);
-        let fd = rustix::fs::openat(parent, name, flags, Permissions::empty()).map_err(failed)?;
-        let status = rustix::fs::fstat(&fd).map_err(failed)?;
-        let directory = Directory { fd, status };
+        let directory = open(parent, name)?;
         if stood || self.inherits_acl(parent) {
             // The entry says all that there is to say, not only what is to be added.
             fs::clear_xattrs(&directory).map_err(clearing)?;
+        }
+        if replaced && self.mode == Mode::Overlay {
+            // It was of this layer and hid what is below, which must not come back.
+            make_opaque(&directory)?;
         }
         self.describe(path, &directory, entry)
     }
@@ -327,23 +397,22 @@ impl Tree {
 
     fn hard_link(&mut self, parent: &Directory, name: &[u8], link: &[u8]) -> Result<()> {
         let target = self.normal(link)?;
-        let (above, old) = match target.iter().rposition(|byte| *byte == b'/') {
-            Some(slash) => (&target[..slash], &target[slash + 1..]),
-            None => (&target[..0], target.as_slice()),
-        };
-        let absent = |e: io::Error| match e.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if self.mode == Mode::Overlay => {
-                let context =
-                    format!("it is a hard link to {:?}, which this layer does not have", shown(link));
-                Error::new(Kind::Unsupported, context).because(e)
-            }
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-                refused(format!("it is a hard link to {:?}, which is not there", shown(link))).because(e)
-            }
-            _ => Error::io(format!("link it to {:?}", shown(link)), e),
+        let (above, old) = split(&target);
+        let absent = |e: io::Error| {
+            let (kind, why) = match self.mode {
+                _ if !is_absent(&e) => return Error::io(format!("link it to {:?}", shown(link)), e),
+                Mode::Overlay => (Kind::Unsupported, "which this layer does not have"),
+                Mode::Plain => (Kind::Entry, "which is not there"),
+            };
+            Error::new(kind, format!("it is a hard link to {:?}, {why}", shown(link))).because(e)
         };
         let from = self.root.directory(above).map_err(absent)?;
         let status = fs::status(&from, old).map_err(absent)?;
+        if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
+            // A directory of this layer may be a link of one below that it leads through.
+            let kind = if self.mode == Mode::Overlay { Kind::Unsupported } else { Kind::Entry };
+            return Err(Error::new(kind, format!("it is a hard link to {:?}, a directory", shown(link))));
+        }
         if let Ok(there) = fs::status(parent, name)
             && (there.st_dev, there.st_ino) == (status.st_dev, status.st_ino)
         {
@@ -402,13 +471,9 @@ impl Tree {
 
     fn xattrs(&self, entry: &Entry, set: impl Fn(&std::ffi::CStr, &[u8]) -> io::Result<()>) -> Result<()> {
         for (attribute, value) in &entry.xattrs {
+            let Some(kept) = self.kept(attribute) else { continue };
             let name = shown(attribute);
-            if [b"trusted.overlay.".as_slice(), b"user.overlay."].iter().any(|own| attribute.starts_with(own))
-            {
-                return Err(refused(format!("attribute {name} belongs to overlayfs")));
-            }
-            let c_name = CString::new(attribute.as_slice())
-                .map_err(|e| refused("an attribute holds a NUL").because(e))?;
+            let c_name = CString::new(kept).map_err(|e| refused("an attribute holds a NUL").because(e))?;
             match set(&c_name, value) {
                 // What only root may set, and what this file system does not keep.
                 Err(e) if !self.privileged && e.kind() == io::ErrorKind::PermissionDenied => {}
@@ -419,83 +484,123 @@ impl Tree {
         Ok(())
     }
 
-    fn whiteout(&mut self, above: &[u8], hidden: &[u8]) -> Result<()> {
-        if self.mode == Mode::Plain {
-            let parent = match self.root.directory(above) {
-                // Where there is no directory there is nothing to delete.
-                Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                    return Ok(());
-                }
-                found => found.map_err(|e| Error::io("open its directory", e))?,
-            };
-            return self.delete(&parent, above, hidden);
-        }
-        let parent = self.parent(above)?;
-        match fs::make_node(&*parent, hidden, FileType::CharacterDevice, 0, (0, 0)) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                // This layer has its own; a directory of it must not show what is below.
-                let status =
-                    fs::status(&*parent, hidden).map_err(|e| Error::io("look at what stands there", e))?;
-                if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
-                    let mut path = above.to_vec();
-                    path.push(b'/');
-                    path.extend_from_slice(hidden);
-                    return self.opaque(&path);
-                }
-                Ok(())
-            }
-            made => made.map_err(|e| Error::io("make a whiteout", e)),
+    /// The name under which `attribute` is kept; none for what only the host can know.
+    fn kept<'a>(&self, attribute: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        // Where the kernel takes them for its own it shows those that have the word twice, with one of them.
+        let prefix = if self.privileged { b"trusted.overlay.".as_slice() } else { b"user.overlay." };
+        match attribute.strip_prefix(prefix) {
+            _ if matches!(attribute, b"security.selinux" | b"system.nfs4_acl") => None,
+            Some(rest) if self.mode == Mode::Overlay => Some([prefix, b"overlay.", rest].concat().into()),
+            _ => Some(attribute.into()),
         }
     }
 
-    /// Deletes what the layers below have under `hidden`.
-    fn delete(&mut self, parent: &Directory, above: &[u8], hidden: &[u8]) -> Result<()> {
-        let status = match fs::status(parent, hidden) {
+    /// Deletes what the layers below have under `hidden`, where they are in the same tree.
+    fn whiteout(&mut self, above: &[u8], hidden: &[u8]) -> Result<()> {
+        let parent = match self.root.directory(above) {
+            // Where there is no directory there is nothing to delete.
+            Err(e) if is_absent(&e) => return Ok(()),
+            found => found.map_err(|e| Error::io("open its directory", e))?,
+        };
+        let status = match fs::status(&parent, hidden) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             found => found.map_err(|e| Error::io("look at what it deletes", e))?,
         };
-        // Its time is noted, as for everything that changes a directory.
-        let parent = self.parent(above)?;
-        let mine = self.here.contains(&(parent.status.st_ino, hidden.into()));
-        let failed = |e| Error::io("delete what it names", e);
-        if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
-            self.open.clear();
-            let here = &self.here;
-            let mut choose = |inode, name: &[u8]| match here.contains(&(inode, name.into())) {
-                true => Verdict::Keep,
-                false => Verdict::Remove,
-            };
-            if mine {
-                let flags =
-                    rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
-                let directory = rustix::fs::openat(&*parent, hidden, flags, Permissions::empty());
-                let directory = directory.map_err(|e| failed(e.into()))?;
-                return fs::remove_children_where(&directory, &mut choose).map(drop).map_err(failed);
+        self.note_time(above, &parent);
+        let is_directory = FileType::from_raw_mode(status.st_mode) == FileType::Directory;
+        if !self.here.contains(&(parent.status.st_ino, hidden.into())) {
+            if is_directory {
+                self.open.clear();
             }
-            return fs::remove_tree(&*parent, hidden).map_err(failed);
+            return remove(&parent, hidden).map_err(|e| Error::io("delete what it names", e));
         }
-        if mine { Ok(()) } else { fs::remove_name(&*parent, hidden).map_err(failed) }
+        if !is_directory {
+            return Ok(());
+        }
+        let path = join(above, hidden);
+        self.empty(&path, &open(&parent, hidden)?)?;
+        self.forget(&path)
+    }
+
+    /// Of directories in a deleted one that stay, because this layer leads through them, nothing stays that the
+    /// layers below said of them.
+    fn forget_below(&self, path: &[u8]) -> Result<()> {
+        let start = if path.is_empty() { Vec::new() } else { join(path, b"") };
+        let mut below = self.crossed.range(start.clone()..).take_while(|path| path.starts_with(&start));
+        below.try_for_each(|crossed| self.forget(crossed))
+    }
+
+    /// Takes off the directory `path` what entries can say of it, unless this layer says it.
+    fn forget(&self, path: &[u8]) -> Result<()> {
+        if self.directories.contains_key(path) {
+            return Ok(());
+        }
+        let directory = &match self.root.directory_itself(path) {
+            // It was replaced since, or leads to what is deleted as well.
+            Err(e) if is_absent(&e) => return Ok(()),
+            found => found.map_err(|e| Error::io(format!("open directory {:?}", shown(path)), e))?,
+        };
+        fs::clear_xattrs(directory).map_err(clearing)?;
+        let failed = |e| Error::io("take its attributes off", e);
+        if self.owns {
+            fs::set_owner(directory, 0, 0).map_err(failed)?;
+        }
+        fs::set_mode(directory, 0o755).map_err(failed)
+    }
+
+    /// Writes down what this layer deletes as overlayfs reads it; the names that stand for it.
+    fn write_whiteouts(&mut self) -> Result<Vec<Vec<u8>>> {
+        let mut written = Vec::new();
+        // In order, so that what is deleted as a whole comes before what is deleted in it.
+        let whiteouts = std::mem::take(&mut self.whiteouts);
+        for path in &whiteouts {
+            let (above, hidden) = split(path);
+            if self.root.directory(above).is_err_and(|e| is_no_directory(&e)) {
+                continue;
+            }
+            let parent = self.parent(above)?;
+            match fs::make_node(&*parent, hidden, FileType::CharacterDevice, 0, (0, 0)) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                    // This layer has its own; a directory of it must not show what is below.
+                    let status = fs::status(&*parent, hidden)
+                        .map_err(|e| Error::io("look at what stands there", e))?;
+                    if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
+                        make_opaque(&open(&parent, hidden)?)?;
+                    }
+                }
+                made => {
+                    made.map_err(|e| Error::io("make a whiteout", e))?;
+                    written.push(path.clone());
+                }
+            }
+        }
+        self.whiteouts = whiteouts;
+        Ok(written)
     }
 
     fn opaque(&mut self, path: &[u8]) -> Result<()> {
         let directory = self.parent(path)?;
         if self.mode == Mode::Overlay {
-            return fs::set_xattr(&*directory, crate::snapshot::opaque(), b"y")
-                .map_err(|e| Error::io("make a directory opaque", e));
+            return make_opaque(&directory);
         }
-        self.open.clear();
-        let here = &self.here;
-        let mut choose = |inode, name: &[u8]| match here.contains(&(inode, name.into())) {
-            true => Verdict::Keep,
-            false => Verdict::Remove,
-        };
-        let removed = fs::remove_children_where(&*directory, &mut choose);
-        removed.map(drop).map_err(|e| Error::io("empty an opaque directory", e))
+        self.empty(path, &directory)
     }
 
-    /// Modes and times of directories, those below first: a mode may close what is below. The directories
-    /// that have no entry are returned.
-    fn finish(self) -> Result<Vec<Vec<u8>>> {
+    /// Removes what is not of this layer from the directory `path`. Once is enough, however often it is said.
+    fn empty(&mut self, path: &[u8], directory: &Directory) -> Result<()> {
+        if !self.emptied.insert(directory.status.st_ino) {
+            return Ok(());
+        }
+        self.open.clear();
+        prune(directory, &|inode, name| self.here.contains(&(inode, name.into())))
+            .map_err(|e| Error::io("empty a directory", e))?;
+        self.forget_below(path)
+    }
+
+    /// What comes last: deletions for overlayfs, then modes and times of directories, those below first,
+    /// because a mode may close what is below.
+    fn finish(mut self) -> Result<Applied> {
+        let whiteouts = self.write_whiteouts()?;
         let failed =
             |path: &[u8], e: io::Error| Error::io(format!("set the mode and time of {:?}", shown(path)), e);
         for (path, (inode, modified)) in &self.times {
@@ -516,16 +621,53 @@ impl Tree {
                 fs::set_times(&directory, attributes.modified).map_err(|e| failed(path, e))?;
             }
         }
-        let passed = self.times.keys().flat_map(|path| prefixes(path));
-        let implied: BTreeSet<_> = passed.filter(|path| !self.directories.contains_key(*path)).collect();
-        Ok(implied.into_iter().map(<[u8]>::to_vec).collect())
+        // What stands in the place of something deleted has nothing of it.
+        let anew = |path: &&Vec<u8>| self.directories.contains_key(*path) || self.whiteouts.contains(*path);
+        let implied = self.crossed.iter().filter(|path| !anew(path)).cloned().collect();
+        Ok(Applied { crossed: self.crossed.into_iter().collect(), implied, whiteouts })
     }
 }
 
-/// `path` and all directories above it but the root.
+/// Opens a directory by its name in its open parent: a path could lead through a link to something else.
+fn open(parent: &Directory, name: &[u8]) -> Result<Directory> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let failed = |e: Errno| Error::io("open it", e);
+    let fd = rustix::fs::openat(parent, name, flags, Permissions::empty()).map_err(failed)?;
+    let status = rustix::fs::fstat(&fd).map_err(failed)?;
+    Ok(Directory { fd, status })
+}
+
+fn make_opaque(directory: &Directory) -> Result<()> {
+    fs::set_xattr(directory, crate::snapshot::opaque(), b"y")
+        .map_err(|e| Error::io("make a directory opaque", e))
+}
+
+fn is_no_directory(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotADirectory
+}
+
+/// Whether a path leads to nothing.
+fn is_absent(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
+}
+
+/// The directory of `path` and its last name.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (&path[..0], path),
+    }
+}
+
+/// `path` and all directories above it but the root, those above first.
 fn prefixes(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-    slashes.chain([path.len()]).map(|end| &path[..end]).filter(|path| !path.is_empty())
+    slashes.chain([path.len()]).map(|end| &path[..end])
+}
+
+fn join(above: &[u8], name: &[u8]) -> Vec<u8> {
+    if above.is_empty() { name.to_vec() } else { [above, b"/", name].concat() }
 }
 
 /// Copies the next `length` bytes of the entry's data, or as many as there are.

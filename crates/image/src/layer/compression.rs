@@ -2,10 +2,9 @@
 
 use std::io::{BufRead, Read};
 
-use flate2::bufread::MultiGzDecoder;
 use plimsoll_spec::image::media_type as types;
 
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, gzip};
 
 /// How a blob is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +14,6 @@ pub(super) enum Codec {
     Zstd,
 }
 
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Largest window of zstd that is kept in memory: 128 MiB, what its own tool takes without being told.
 const WINDOW_LOG: u32 = 27;
@@ -36,7 +34,7 @@ impl Codec {
     /// The bytes within `source`: all members of gzip, all frames of zstd.
     pub(super) fn decoder<'a>(self, mut source: impl BufRead + 'a) -> Result<Box<dyn Read + 'a>> {
         let start = source.fill_buf().map_err(|e| Error::io("read the blob", e))?;
-        let found = if start.starts_with(&GZIP) {
+        let found = if start.starts_with(&gzip::MAGIC) {
             Codec::Gzip
         } else if start.starts_with(&ZSTD) {
             Codec::Zstd
@@ -50,7 +48,7 @@ impl Codec {
         }
         match self {
             Codec::Plain => Ok(Box::new(source)),
-            Codec::Gzip => Ok(Box::new(MultiGzDecoder::new(source))),
+            Codec::Gzip => Ok(Box::new(gzip::Members::new(source))),
             Codec::Zstd => {
                 let failed = |e| Error::io("start decompression", e);
                 let mut decoder = zstd::Decoder::with_buffer(source).map_err(failed)?;

@@ -10,6 +10,7 @@
 mod apply;
 mod compression;
 mod pipe;
+mod removal;
 pub mod tar;
 mod whiteout;
 
@@ -51,7 +52,15 @@ impl Limits {
     /// 256 GiB, a ratio of 500 where deflate ends at 1032 and real layers at some 20, 8 million entries,
     /// 256 directories.
     pub const DEFAULT: Limits = Limits { bytes: 256 << 30, ratio: 500, entries: 8 << 20, depth: 256 };
+
+    /// Most bytes that may come out of `compressed` bytes.
+    pub(crate) fn decompressed(&self, compressed: u64) -> u64 {
+        self.bytes.min(compressed.saturating_mul(self.ratio).max(RATIO_FROM))
+    }
 }
+
+/// Where the ratio begins to count: small archives of zeros are common.
+const RATIO_FROM: u64 = 128 << 20;
 
 /// Is told bytes as they are read, by several threads; fails where the work is to end.
 pub type Watcher<'a> = dyn Fn(u64) -> std::io::Result<()> + Sync + 'a;
@@ -59,8 +68,12 @@ pub type Watcher<'a> = dyn Fn(u64) -> std::io::Result<()> + Sync + 'a;
 /// What was found out about a layer that was applied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// Directories that entries lead through without one that describes them, as paths within the layer.
+    /// Directories that entries lead through before one describes them, as paths within the layer.
+    pub crossed: Vec<Vec<u8>>,
+    /// Those of them that no entry describes, but what the layers below say of them, if they do.
     pub implied: Vec<Vec<u8>>,
+    /// Names that stand for deletions, where the layer is for overlayfs.
+    pub whiteouts: Vec<Vec<u8>>,
 }
 
 /// Applies the layer that is read from `source` to the directory `target`.
@@ -73,8 +86,8 @@ pub struct Applied {
 /// # Errors
 /// [`Kind::Size`] and [`Kind::Digest`] where blob or archive are not what `expected` says,
 /// [`Kind::MediaType`], [`Kind::Compression`], [`Kind::Archive`] and [`Kind::Entry`] for what cannot be read
-/// or made, [`Kind::Unsupported`] for what overlayfs has no form for: a device 0:0, and a hard link to what the
-/// layers below have, [`Kind::Limit`] beyond `limits`, [`Kind::Io`] and [`Kind::NoSpace`] from the host. The target then
+/// or made, [`Kind::Unsupported`] for what overlayfs has no form for: a device 0:0, and a hard link to or a
+/// way through what the layers below have, [`Kind::Limit`] beyond `limits`, [`Kind::Io`] and [`Kind::NoSpace`] from the host. The target then
 /// has part of the layer.
 pub fn apply(
     source: impl Read + Send,
@@ -89,7 +102,7 @@ pub fn apply(
     pipe::run(blob, codec, limits, |archive| {
         let mut verifier = Verifier::new(expected.diff_id, None);
         let mut reader = tar::Reader::new(pipe::Verified::new(archive, &mut verifier));
-        let implied = apply::entries(&mut reader, target, mode, limits)?;
+        let applied = apply::entries(&mut reader, target, mode, limits)?;
         // What follows the archive's end belongs to its digest.
         reader.drain()?;
         drop(reader);
@@ -97,6 +110,6 @@ pub fn apply(
             let context = format!("the archive of layer {} is not what its diff_id says", expected.digest);
             Error::new(Kind::Digest, context).because(mismatch)
         });
-        verified.map(|()| Applied { implied })
+        verified.map(|()| applied)
     })
 }

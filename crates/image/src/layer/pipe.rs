@@ -16,8 +16,6 @@ const BUFFER: usize = 512 << 10;
 const AHEAD: usize = 8;
 /// Bytes of the blob read at a time.
 const READ: usize = 128 << 10;
-/// Where the ratio begins to count: small archives of zeros are common.
-const RATIO_FROM: u64 = 128 << 20;
 
 /// A blob that is verified as it is read.
 pub(super) struct Blob<'a, R> {
@@ -34,11 +32,6 @@ impl<'a, R: Read> Blob<'a, R> {
         let verifier = Verifier::new(expected.digest, Some(expected.size));
         let name = format!("layer {}", expected.digest);
         Blob { source, verifier, mismatch: None, size: expected.size, progress, name }
-    }
-
-    /// Most bytes that the archive within may have.
-    fn largest_archive(&self, limits: &Limits) -> u64 {
-        limits.bytes.min(self.size.saturating_mul(limits.ratio).max(RATIO_FROM))
     }
 
     /// The verdict on the whole blob, whose rest is read for it.
@@ -122,7 +115,7 @@ fn send<R: Read>(
     pieces: &SyncSender<Piece>,
     recycled: &Receiver<Vec<u8>>,
 ) -> Result<()> {
-    let size = blob.largest_archive(limits);
+    let size = limits.decompressed(blob.size);
     let mut decoder = codec.decoder(BufReader::with_capacity(READ, &mut *blob))?;
     let mut total = 0;
     loop {

@@ -11,6 +11,7 @@
 //! - [GNU tar, format](https://www.gnu.org/software/tar/manual/html_node/Standard.html)
 //! - [GNU tar, sparse formats](https://www.gnu.org/software/tar/manual/html_node/Sparse-Formats.html)
 
+mod encoded;
 mod header;
 mod pax;
 mod sparse;
@@ -22,12 +23,14 @@ use plimsoll_sys::fs::Timestamp;
 use crate::{Error, Kind, Result};
 
 use header::Header;
-use pax::Extension;
+use pax::{Allowance, Extension};
 
 /// Archives consist of blocks of this many bytes.
 const BLOCK: usize = 512;
 /// Most bytes of one extension header: several attributes of 64 KiB, the kernel's limit, fit.
 const EXTENSION_LIMIT: u64 = 1 << 20;
+/// Most global headers: a writer writes one, and an archive may be made of many.
+const GLOBAL_LIMIT: u64 = 1 << 16;
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,13 +99,23 @@ pub struct Reader<R> {
     /// Bytes that fill its last block.
     padding: u64,
     global: Extension,
+    /// Global headers read so far.
+    globals: u64,
     ended: bool,
 }
 
 impl<R: BufRead> Reader<R> {
     /// Starts at the beginning of an archive.
     pub fn new(source: R) -> Self {
-        Self { source, offset: 0, data: 0, padding: 0, global: Extension::default(), ended: false }
+        Self {
+            source,
+            offset: 0,
+            data: 0,
+            padding: 0,
+            global: Extension::default(),
+            globals: 0,
+            ended: false,
+        }
     }
 
     /// Reads the next header into `entry` and skips what was left of the last entry's data. `false` says that
@@ -121,12 +134,18 @@ impl<R: BufRead> Reader<R> {
                     let records = self.extension(&header)?;
                     let mut pax = self.global.clone();
                     pax.read_local(&records).map_err(|what| malformed(start, what))?;
+                    check_xattrs(&pax, Allowance::ENTRY, start, "an entry has")?;
                     extension.pax = Some(pax);
                 }
                 b'g' => {
                     let start = self.offset;
+                    self.globals += 1;
+                    if self.globals > GLOBAL_LIMIT {
+                        return Err(exceeded(start, &format!("more than {GLOBAL_LIMIT} global headers")));
+                    }
                     let records = self.extension(&header)?;
                     self.global.read_global(&records).map_err(|what| malformed(start, what))?;
+                    check_xattrs(&self.global, Allowance::GLOBAL, start, "global headers give")?;
                 }
                 b'L' => {
                     extension.once(Pending::PATH, self.offset)?;
@@ -252,8 +271,8 @@ impl<R: BufRead> Reader<R> {
         let offset = self.offset;
         let size = header.size().map_err(|what| malformed(offset, what))?;
         if size > EXTENSION_LIMIT {
-            let context = format!("tar at byte {offset}: an extension header has {size} bytes");
-            return Err(Error::new(Kind::Limit, format!("{context}, more than {EXTENSION_LIMIT}")));
+            let what = format!("an extension header has {size} bytes, more than {EXTENSION_LIMIT}");
+            return Err(exceeded(offset, &what));
         }
         self.start_data(size);
         let mut content = Vec::new();
@@ -314,7 +333,7 @@ impl<R: BufRead> Reader<R> {
         entry.gid = pax.gid.map_or_else(|| header.gid(), Ok).map_err(wrong)?;
         entry.modified = pax.modified.map_or_else(|| header.modified(), Ok).map_err(wrong)?;
         entry.xattrs.clear();
-        entry.xattrs.extend_from_slice(&pax.xattrs);
+        entry.xattrs.extend(pax.xattrs.iter().map(|(attribute, value)| (attribute.clone(), value.clone())));
         entry.device = (0, 0);
         entry.segments = None;
         entry.size = 0;
@@ -437,6 +456,19 @@ impl Pending {
 /// A sound archive in which `offset` cannot be understood.
 fn malformed(offset: u64, what: &'static str) -> Error {
     Error::new(Kind::Archive, format!("tar at byte {offset}: {what}"))
+}
+
+/// An archive that costs too much from `offset` on.
+fn exceeded(offset: u64, what: &str) -> Error {
+    Error::new(Kind::Limit, format!("tar at byte {offset}: {what}"))
+}
+
+fn check_xattrs(extension: &Extension, allowance: Allowance, offset: u64, whose: &str) -> Result<()> {
+    if !extension.exceeds(allowance) {
+        return Ok(());
+    }
+    let Allowance { names, bytes } = allowance;
+    Err(exceeded(offset, &format!("{whose} more than {names} extended attributes or {bytes} bytes of them")))
 }
 
 /// The buffered bytes of `source`. Sources of this crate hand their own errors through `io::Error`.

@@ -23,8 +23,25 @@ pub(super) enum Meaning<'a> {
     Nothing,
 }
 
-/// The meaning of `name`, the last component of a path.
-pub(super) fn meaning(name: &[u8]) -> Result<Meaning<'_>> {
+/// The meaning of `path`, which its last name has. Nothing can be in what deletes.
+pub(super) fn meaning(path: &[u8]) -> Result<Meaning<'_>> {
+    let mut names = path.split(|byte| *byte == b'/').map(of_name);
+    let mut last = names.next().unwrap_or(Ok(Meaning::Entry))?;
+    for name in names {
+        last = match (last, name?) {
+            (Meaning::Entry, name) => name,
+            // aufs has directories of its own.
+            (Meaning::Nothing, _) => Meaning::Nothing,
+            _ => {
+                let context = format!("{:?} leads through a whiteout", path.escape_ascii().to_string());
+                return Err(Error::new(Kind::Entry, context));
+            }
+        };
+    }
+    Ok(last)
+}
+
+fn of_name(name: &[u8]) -> Result<Meaning<'_>> {
     if name == OPAQUE {
         return Ok(Meaning::Opaque);
     }
@@ -52,8 +69,12 @@ mod tests {
         assert_eq!(meaning(b".wh.file").unwrap(), Meaning::Whiteout(b"file"));
         assert_eq!(meaning(b".wh..wh..opq").unwrap(), Meaning::Opaque);
         assert_eq!(meaning(b".wh..wh.plnk").unwrap(), Meaning::Nothing);
-        for name in [b".wh.".as_slice(), b".wh..", b".wh..."] {
-            assert_eq!(meaning(name).unwrap_err().kind(), Kind::Entry);
+        assert_eq!(meaning(b"a/b/.wh.file").unwrap(), Meaning::Whiteout(b"file"));
+        assert_eq!(meaning(b"a/.wh..wh..opq").unwrap(), Meaning::Opaque);
+        assert_eq!(meaning(b".wh..wh.plnk/12.34").unwrap(), Meaning::Nothing);
+        for path in [b".wh.".as_slice(), b".wh..", b".wh...", b".wh.a/b", b"a/.wh.b/.wh.c", b".wh..wh..opq/a"]
+        {
+            assert_eq!(meaning(path).unwrap_err().kind(), Kind::Entry);
         }
     }
 }

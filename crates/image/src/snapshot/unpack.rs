@@ -12,7 +12,8 @@ use plimsoll_sys::fs::copy_xattrs;
 use rustix::fs::{FileType, Gid, Mode as Permissions, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
-use super::inherit::inherit;
+use super::below::is_opaque;
+use super::settle::settle;
 use super::{LAYERS, Mode, Staged, make_path, open_layer};
 use crate::image::Layer;
 use crate::layer::{self, Applied, Expected, Limits, Watcher};
@@ -51,7 +52,8 @@ pub(super) fn all(store: &Store, image: &Image, target: BorrowedFd<'_>, options:
     image.layers.iter().try_for_each(|layer| apply(store, layer, target, Mode::Plain, options).map(drop))
 }
 
-/// Makes sure that every layer of `image` is there for overlayfs; their chain ids, lowest first.
+/// Makes sure that every layer of `image` is there for overlayfs; the chain ids of those to be stacked, lowest
+/// first.
 ///
 /// # Errors
 /// [`Kind::Unsupported`] where a layer has what overlayfs cannot, and what [`layer::apply`] gives.
@@ -68,21 +70,33 @@ pub(super) fn layers(store: &Store, image: &Image, options: &Options<'_>) -> Res
         let staged = Staged::new(store)?;
         set_mode(&staged.folder, UNTOUCHED)?;
         let applied = apply(store, layer, staged.folder.as_fd(), Mode::Overlay, options)?;
-        Ok((staged, applied.implied))
+        Ok((staged, applied))
     })?;
     let mut staged = missing.iter().zip(staged).peekable();
     let mut below: Vec<OwnedFd> = Vec::with_capacity(image.layers.len());
     // In order, so that a layer is never there without those below it.
     for layer in &image.layers {
         let made = staged.next_if(|(missing, _)| missing.chain_id == layer.chain_id);
-        if let Some((_, (staged, implied))) = made {
-            inherit(&below, &staged.folder, &implied)?;
+        if let Some((_, (staged, applied))) = made {
+            settle(&below, &staged.folder, &applied)?;
             inherit_root(below.last(), &staged.folder)?;
             name(store, &layer.chain_id, staged)?;
         }
         below.push(open_layer(store, &layer.chain_id)?);
     }
-    Ok(image.layers.iter().map(|layer| layer.chain_id.clone()).collect())
+    let first = first_shown(&below)?;
+    Ok(image.layers.iter().skip(first).map(|layer| layer.chain_id.clone()).collect())
+}
+
+/// The lowest of `layers` of which anything is to be seen: below an opaque root nothing is. The kernel does not
+/// look at that attribute of a root.
+fn first_shown(layers: &[OwnedFd]) -> Result<usize> {
+    for (at, layer) in layers.iter().enumerate().rev() {
+        if is_opaque(layer)? {
+            return Ok(at);
+        }
+    }
+    Ok(0)
 }
 
 /// Whether deletions of layers can be written down in `folder`, as the kernel reads them from this user.

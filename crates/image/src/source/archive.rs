@@ -8,18 +8,13 @@ use std::io::{self, BufReader, Read, Seek as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
 use plimsoll_spec::image::{Descriptor, Index};
 
 use super::tar::{Archive, Backing};
 use super::{Blobs, check_length, layout};
+use crate::layer::Limits;
 use crate::store::blob;
-use crate::{Error, Kind, Result, Store};
-
-/// What gzip starts with.
-pub(super) const GZIP: [u8; 2] = [0x1f, 0x8b];
-/// Most bytes of an archive after decompression: no image is near, and no disk is filled by less.
-const SIZE_LIMIT: u64 = 1 << 38;
+use crate::{Error, Kind, Result, Store, gzip};
 
 /// An image layout in an archive.
 #[derive(Debug)]
@@ -53,11 +48,14 @@ impl Blobs for LayoutArchive {
 pub(super) fn open(path: &Path, store: &Store) -> Result<Archive> {
     let failed = |e| Error::io(format!("open archive {}", path.display()), e);
     let file = OpenOptions::new().read(true).open(path).map_err(failed)?;
-    let file = if file.metadata().map_err(failed)?.is_file() { file } else { spool(file, store)? };
+    let limits = Limits::DEFAULT;
+    let file =
+        if file.metadata().map_err(failed)?.is_file() { file } else { spool(file, limits.bytes, store)? };
     let mut magic = [0; 2];
     let count = file.read_at(&mut magic, 0).map_err(failed)?;
-    let file = if count == 2 && magic == GZIP {
-        spool(MultiGzDecoder::new(BufReader::with_capacity(64 << 10, file)), store)?
+    let file = if count == 2 && magic == gzip::MAGIC {
+        let most = limits.decompressed(file.metadata().map_err(failed)?.len());
+        spool(gzip::Members::new(BufReader::with_capacity(64 << 10, file)), most, store)?
     } else {
         file
     };
@@ -70,8 +68,8 @@ pub(super) fn embedded(bytes: &'static [u8]) -> Result<Archive> {
     Archive::open(Backing::Bytes(bytes))
 }
 
-/// A copy of `source` that can be read from any place, and that has no name.
-fn spool(source: impl Read, store: &Store) -> Result<File> {
+/// A copy of `source`, of `most` bytes at most, that can be read from any place, and that has no name.
+fn spool(source: impl Read, most: u64, store: &Store) -> Result<File> {
     let failed = |e: io::Error| match e.kind() {
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
             Error::new(Kind::Compression, "decompress the archive").because(e)
@@ -80,9 +78,9 @@ fn spool(source: impl Read, store: &Store) -> Result<File> {
     };
     let staged = store.stage()?;
     let mut file = staged.file.try_clone().map_err(failed)?;
-    let count = io::copy(&mut source.take(SIZE_LIMIT + 1), &mut file).map_err(failed)?;
-    if count > SIZE_LIMIT {
-        return Err(Error::new(Kind::Limit, format!("the archive has more than {SIZE_LIMIT} bytes")));
+    let count = io::copy(&mut source.take(most.saturating_add(1)), &mut file).map_err(failed)?;
+    if count > most {
+        return Err(Error::new(Kind::Limit, format!("the archive has more than {most} bytes")));
     }
     file.rewind().map_err(failed)?;
     Ok(file)

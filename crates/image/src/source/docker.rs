@@ -16,9 +16,9 @@ use plimsoll_spec::image::{Descriptor, ImageConfig, Manifest, media_type};
 use plimsoll_spec::json::{self, At, Value, Wire};
 
 use super::tar::{Archive, Span};
-use super::{Blobs, archive::GZIP, check_length};
+use super::{Blobs, check_length};
 use crate::store::describe;
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, gzip};
 
 /// What Zstandard starts with.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -189,7 +189,7 @@ fn describe_layer(archive: &Archive, path: &str, diff_id: Digest) -> Result<(Des
     let mut magic = Vec::new();
     archive.reader(span).take(4).read_to_end(&mut magic).map_err(failed)?;
     let compressed = match magic.as_slice() {
-        magic if magic.starts_with(&GZIP) => Some(media_type::LAYER_GZIP),
+        magic if magic.starts_with(&gzip::MAGIC) => Some(media_type::LAYER_GZIP),
         magic if magic == ZSTD => Some(media_type::LAYER_ZSTD),
         _ => None,
     };

@@ -73,7 +73,8 @@ fn list(index: &Index) -> String {
 
 /// The manifest among and below `candidates` that suits `platform` best; the first of equals.
 fn best(blobs: &dyn Blobs, candidates: &[&Descriptor], platform: &PlatformSpec) -> Result<Descriptor> {
-    let mut search = Search { blobs, platform, seen: HashSet::new(), best: None, offered: BTreeSet::new() };
+    let mut search =
+        Search { blobs, platform, visits: 0, read: HashSet::new(), best: None, offered: BTreeSet::new() };
     candidates.iter().try_for_each(|candidate| search.visit(candidate, 0))?;
     search.best.map(|(_, descriptor)| descriptor).ok_or_else(|| {
         let offered: Vec<String> = search.offered.into_iter().take(20).collect();
@@ -84,8 +85,10 @@ fn best(blobs: &dyn Blobs, candidates: &[&Descriptor], platform: &PlatformSpec) 
 struct Search<'a> {
     blobs: &'a dyn Blobs,
     platform: &'a PlatformSpec,
-    /// Visited before, so that indexes which name each other's parts many times cost no more than once.
-    seen: HashSet<Digest>,
+    visits: usize,
+    /// Documents that were read, so that indexes which name each other's parts many times cost no more than
+    /// once. One that was passed over for its platform may be named again with another.
+    read: HashSet<Digest>,
     best: Option<(usize, Descriptor)>,
     offered: BTreeSet<String>,
 }
@@ -93,15 +96,14 @@ struct Search<'a> {
 impl Search<'_> {
     fn visit(&mut self, descriptor: &Descriptor, depth: usize) -> Result<()> {
         media::check_depth(depth)?;
-        if !self.seen.insert(descriptor.digest.clone()) {
-            return Ok(());
-        }
-        if self.seen.len() > VISIT_LIMIT {
+        self.visits += 1;
+        if self.visits > VISIT_LIMIT {
             return Err(Error::new(Kind::Limit, format!("more than {VISIT_LIMIT} images to choose from")));
         }
         match media::document(&descriptor.media_type) {
             Some(Document::Index)
-                if descriptor.platform.as_ref().is_none_or(|on| self.rank(on).is_some()) =>
+                if descriptor.platform.as_ref().is_none_or(|on| self.rank(on).is_some())
+                    && self.is_first(descriptor) =>
             {
                 let index: Index = document(self.blobs, descriptor)?;
                 let media_type = index.media_type.as_deref();
@@ -114,13 +116,18 @@ impl Search<'_> {
         }
     }
 
+    fn is_first(&mut self, descriptor: &Descriptor) -> bool {
+        self.read.insert(descriptor.digest.clone())
+    }
+
     fn offer(&mut self, descriptor: &Descriptor) -> Result<()> {
         let rank = match &descriptor.platform {
             Some(platform) => self.rank(platform),
-            None => match platform_of_config(self.blobs, descriptor)? {
+            None if self.is_first(descriptor) => match platform_of_config(self.blobs, descriptor)? {
                 Some(platform) => self.rank(&platform),
                 None => None,
             },
+            None => None,
         };
         if let Some(rank) = rank
             && self.best.as_ref().is_none_or(|(best, _)| rank < *best)

@@ -20,6 +20,10 @@ use crate::{Error, Kind, Result};
 const BLOCK: u64 = 512;
 /// An image has two files for each layer and some more.
 const ENTRY_LIMIT: usize = 100_000;
+/// Most bytes of the names and links of all entries: theirs have some 80.
+const NAMES_LIMIT: usize = 16 << 20;
+/// Most headers: a directory and two extensions may belong to each entry.
+const HEADER_LIMIT: usize = 5 * ENTRY_LIMIT;
 /// Most bytes of one extension header.
 const EXTENSION_LIMIT: u64 = 1 << 20;
 /// Longest chain of links between entries.
@@ -51,6 +55,8 @@ impl Backing {
 pub(super) struct Archive {
     backing: Backing,
     entries: HashMap<String, Entry>,
+    /// Bytes of all names and links, those of entries that were replaced too.
+    names: usize,
 }
 
 #[derive(Debug)]
@@ -58,6 +64,15 @@ enum Entry {
     File(Span),
     /// Another entry, by its name.
     Link(String),
+}
+
+impl Entry {
+    fn link(&self) -> Option<&str> {
+        match self {
+            Entry::File(_) => None,
+            Entry::Link(name) => Some(name),
+        }
+    }
 }
 
 /// Where a file's bytes stand.
@@ -71,10 +86,15 @@ pub(super) struct Span {
 impl Archive {
     /// Reads all headers of `backing`.
     pub(super) fn open(backing: Backing) -> Result<Archive> {
-        let mut archive = Archive { backing, entries: HashMap::new() };
+        let mut archive = Archive { backing, entries: HashMap::new(), names: 0 };
         let mut offset = 0;
         let mut extension = Extension::default();
+        let mut headers = 0;
         while let Some(header) = archive.header(offset)? {
+            headers += 1;
+            if headers > HEADER_LIMIT {
+                return Err(exceeded(&format!("more than {HEADER_LIMIT} headers")));
+            }
             let start = offset + BLOCK;
             let size = match header.kind {
                 b'L' | b'K' | b'x' | b'g' => header.size()?,
@@ -170,9 +190,13 @@ impl Archive {
             b'2' => Entry::Link(normal(&format!("{path}/../{link}"))),
             _ => return Ok(()),
         };
+        self.names += path.len() + entry.link().map_or(0, str::len);
+        if self.names > NAMES_LIMIT {
+            return Err(exceeded(&format!("names of more than {NAMES_LIMIT} bytes")));
+        }
         self.entries.insert(path, entry);
         if self.entries.len() > ENTRY_LIMIT {
-            return Err(Error::new(Kind::Limit, format!("the archive has more than {ENTRY_LIMIT} files")));
+            return Err(exceeded(&format!("more than {ENTRY_LIMIT} files")));
         }
         Ok(())
     }
@@ -287,6 +311,10 @@ impl Extension {
 
 fn malformed(offset: u64, what: &str) -> Error {
     Error::new(Kind::Archive, format!("the archive has {what} at byte {offset}"))
+}
+
+fn exceeded(what: &str) -> Error {
+    Error::new(Kind::Limit, format!("the archive has {what}"))
 }
 
 /// Text up to the first NUL. A name that is not UTF-8 is no name of an image's file.

@@ -30,6 +30,19 @@ impl Store {
         }
     }
 
+    /// Whether the blob of `descriptor` is there and has its digest still. It is read for that.
+    ///
+    /// # Errors
+    /// As [`Store::contains`].
+    pub(crate) fn is_sound(&self, descriptor: &Descriptor) -> Result<bool> {
+        if !self.contains(descriptor)? {
+            return Ok(false);
+        }
+        let mut reader = self.reader(descriptor)?;
+        // What cannot be read is of no more use than what is rotten.
+        Ok(io::copy(&mut reader, &mut io::sink()).is_ok())
+    }
+
     /// Opens the blob of `descriptor` after a look at its length. Its bytes are not verified; whoever reads
     /// them does that, as `layer::apply` and [`Store::reader`] do.
     ///

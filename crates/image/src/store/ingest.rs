@@ -112,7 +112,7 @@ impl Store {
     /// [`Kind::Io`] or [`Kind::NoSpace`] where it cannot be written.
     pub fn put_document(&self, media_type: &str, content: &[u8]) -> Result<Descriptor> {
         let descriptor = describe(media_type, content);
-        if !self.contains(&descriptor)? {
+        if !self.is_sound(&descriptor)? {
             self.put(&descriptor, &mut &*content, &mut |_| {})?;
         }
         Ok(descriptor)

@@ -166,6 +166,61 @@ fn damaged_archives_are_refused() {
     assert!(text.contains("cut short"), "{kind:?} {text}");
 }
 
+/// The gzip of `start` and then `zeros` times 1 MiB of zeros.
+fn bomb(start: &[u8], zeros: usize) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(start).unwrap();
+    (0..zeros).for_each(|_| encoder.write_all(&vec![0; 1 << 20]).unwrap());
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn archive_bombs_are_refused() {
+    let layout = Layout::new();
+    let image = layout.image("amd64", b"layer");
+    layout.index(&[named(&image, "x")]);
+    let bytes = archive_of(layout.path());
+    let want = (Kind::Limit, format!("the archive has more than {} bytes", 128 << 20));
+    for transport in ["oci-archive", "docker-archive"] {
+        assert_eq!(failure(take_bytes(transport, &bomb(&bytes, 128), "")), want);
+    }
+    assert!(take_bytes("oci-archive", &bomb(&bytes, 100), "").is_ok());
+}
+
+#[test]
+fn tables_of_contents_are_bounded() {
+    let long = |at: usize| {
+        let name = format!("{at}{}", "n".repeat(1 << 19));
+        [entry("x", b'L', "", name.as_bytes()), file("x", b"")].concat()
+    };
+    let names: Vec<_> = (0..40).map(long).collect();
+    let links: Vec<_> = (0..40)
+        .map(|at| [entry("x", b'K', "", &[b'n'; 1 << 19]), entry(&format!("l{at}"), b'1', "", b"")].concat())
+        .collect();
+    let headers = vec![entry("d", b'5', "", b""); 500_001];
+    let cases = [
+        (names, "the archive has names of more than 16777216 bytes"),
+        (links, "the archive has names of more than 16777216 bytes"),
+        (headers, "the archive has more than 500000 headers"),
+    ];
+    for (entries, want) in cases {
+        assert_eq!(cause(take_bytes("oci-archive", &archive(&entries), "")), (Kind::Limit, want.to_owned()));
+    }
+}
+
+#[test]
+fn what_fills_an_archive_behind_gzip_means_nothing() {
+    let layout = Layout::new();
+    let image = layout.image("amd64", b"layer");
+    layout.index(&[named(&image, "x")]);
+    let bytes = archive_of(layout.path());
+    let filled = |end: &[u8]| take_bytes("oci-archive", &[&gzip(&bytes), end].concat(), "");
+    assert!(filled(&[0; 100_000]).is_ok());
+    for end in [&b"x"[..], b"\0x"] {
+        assert_eq!(failure(filled(end)).0, Kind::Compression);
+    }
+}
+
 /// An archive of Docker with one layer, named in the way of `layer`.
 fn docker(layer: &[u8], config: &str, manifest: &str) -> Vec<u8> {
     archive(&[

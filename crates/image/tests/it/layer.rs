@@ -185,6 +185,65 @@ fn every_compression_is_read_to_its_end() {
     }
 }
 
+#[test]
+fn windows_of_zstd_are_bounded() {
+    let text = archive(&[file("a", b"content")]);
+    let unpack = |window_log| {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(window_log).unwrap();
+        encoder.write_all(&text).unwrap();
+        let blob = encoder.finish().unwrap();
+        let target = tempfile::tempdir().unwrap();
+        apply(&blob, media_type::LAYER_ZSTD, &text, target.path(), Mode::Plain, &Limits::DEFAULT)
+    };
+    unpack(27).unwrap();
+    let (kind, said) = failure(unpack(28));
+    assert_eq!(kind, Kind::Compression, "{said}");
+    assert!(said.starts_with("decompress the layer: Frame requires too much memory"), "{said}");
+}
+
+#[test]
+fn a_layer_may_be_empty() {
+    let unpack = |blob: &[u8], media_type, text: &[u8]| {
+        let target = tempfile::tempdir().unwrap();
+        apply(blob, media_type, text, target.path(), Mode::Plain, &Limits::DEFAULT)
+            .map(|()| tree(target.path()).len())
+    };
+    for text in [b"".as_slice(), &[0; 512], &[0; 1024], &[0; 10240]] {
+        assert_eq!(unpack(text, media_type::LAYER, text).unwrap(), 1);
+        assert_eq!(unpack(&gzip(text), media_type::LAYER_GZIP, text).unwrap(), 1);
+        let blob = zstd::encode_all(text, 1).unwrap();
+        assert_eq!(unpack(&blob, media_type::LAYER_ZSTD, text).unwrap(), 1);
+    }
+    let (kind, said) = failure(unpack(b"", media_type::LAYER_GZIP, b""));
+    assert_eq!(
+        (kind, said.as_str()),
+        (Kind::MediaType, "the blob is not compressed, its media type says gzip")
+    );
+}
+
+#[test]
+fn zeros_behind_gzip_mean_nothing() {
+    let text = archive(&[file("a", b"content")]);
+    let (first, second) = text.split_at(100);
+    let members = [gzip(first), gzip(second)].concat();
+    let unpack = |end: &[u8]| {
+        let target = tempfile::tempdir().unwrap();
+        let blob = [&members[..], end].concat();
+        apply(&blob, media_type::LAYER_GZIP, &text, target.path(), Mode::Plain, &Limits::DEFAULT)?;
+        assert_eq!(fs::read(target.path().join("a")).unwrap(), b"content");
+        Ok(())
+    };
+    unpack(b"").unwrap();
+    unpack(b"\0").unwrap();
+    unpack(&[0; 1_000_000]).unwrap();
+    let foreign = "decompress the layer: what follows a member of gzip is none";
+    for end in [&b"x"[..], b"\0\0x", b"\0\x1f\x8b"] {
+        assert_eq!(failure(unpack(end)), (Kind::Compression, foreign.to_owned()));
+    }
+    assert_eq!(failure(unpack(b"\x1f\x8b")).0, Kind::Compression);
+}
+
 /// `lower` and then `upper` in one directory.
 fn stacked(lower: &[Vec<u8>], upper: &[Vec<u8>]) -> Vec<String> {
     let target = tempfile::tempdir().unwrap();
@@ -342,16 +401,83 @@ fn nothing_reaches_outside() {
 }
 
 #[test]
-fn whiteouts_that_name_nothing_and_marks_of_overlayfs_are_refused() {
+fn whiteouts_that_name_nothing_are_refused() {
     let target = tempfile::tempdir().unwrap();
-    for name in [".wh.", ".wh..", "a/.wh..."] {
+    for name in [".wh.", ".wh..", "a/.wh...", ".wh.a/b", "a/.wh.b/.wh.c", ".wh..wh..opq/a"] {
         assert_eq!(failure(plain(&archive(&[file(name, b"")]), target.path())).0, Kind::Entry, "{name}");
     }
-    let attribute =
-        archive(&[entry("x", b'x', "", b"42 SCHILY.xattr.trusted.overlay.opaque=yy\n"), file("f", b"")]);
-    let (kind, text) = failure(plain(&attribute, target.path()));
-    assert_eq!(kind, Kind::Entry, "{text}");
-    assert!(text.contains("attribute trusted.overlay.opaque belongs to overlayfs"), "{text}");
+    plain(&archive(&[file(".wh..wh.plnk/1.2", b"")]), target.path()).unwrap();
+    assert_eq!(fs::read_dir(target.path()).unwrap().count(), 0);
+}
+
+/// The attributes of `path`, by name.
+fn xattrs(path: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut list = vec![0; 4096];
+    let length = rustix::fs::llistxattr(path, &mut list[..]).unwrap();
+    let names = list[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    let mut found: Vec<_> = names
+        .map(|name| {
+            let mut value = [0; 64];
+            let length = rustix::fs::lgetxattr(path, name, &mut value[..]).unwrap();
+            (String::from_utf8(name.to_vec()).unwrap(), value[..length].to_vec())
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn attributes_are_kept_but_for_those_of_the_host() {
+    if !have(&[Need::Root]) {
+        return;
+    }
+    let records = [
+        record("SCHILY.xattr.trusted.overlay.opaque", b"y"),
+        record("SCHILY.xattr.security.selinux", b"label"),
+        record("SCHILY.xattr.system.nfs4_acl", b"acl"),
+        record("LIBARCHIVE.xattr.user.%C3%A4", b"AAE"),
+    ];
+    let text = archive(&[entry("x", b'x', "", &records.concat()), file("f", b"")]);
+    let user = ("user.\u{e4}", vec![0, 1]);
+    for (mode, name) in
+        [(Mode::Plain, "trusted.overlay.opaque"), (Mode::Overlay, "trusted.overlay.overlay.opaque")]
+    {
+        let target = tempfile::tempdir().unwrap();
+        apply(&text, media_type::LAYER, &text, target.path(), mode, &Limits::DEFAULT).unwrap();
+        let want = [(name, b"y".to_vec()), user.clone()].map(|(name, value)| (name.to_owned(), value));
+        assert_eq!(xattrs(&target.path().join("f")), want);
+    }
+}
+
+/// An entry whose name is too long for the header.
+fn long(kind: u8, name: &str, content: &[u8]) -> Vec<u8> {
+    [entry("x", b'x', "", &record("path", name.as_bytes())), entry("x", kind, "", content)].concat()
+}
+
+#[test]
+fn trees_deeper_than_paths_are_deleted() {
+    let target = tempfile::tempdir().unwrap();
+    let way = vec!["d"; 250].join("/");
+    let mut lower = Vec::new();
+    // Each link leads to the end of what is there, where the next part begins.
+    for part in 0..3 {
+        let from = if part == 0 { "top".to_owned() } else { format!("l{part}") };
+        lower.push(long(b'5', &format!("{from}/{way}"), b""));
+        let link = [
+            entry("x", b'K', "", format!("{from}/{way}").as_bytes()),
+            entry(&format!("l{}", part + 1), b'2', "", b""),
+        ];
+        lower.push(link.concat());
+    }
+    lower.push(file("top/kept", b""));
+    let lower = archive(&lower);
+    let names = |target: &Path| tree(target).into_keys().filter(|path| !path.is_empty()).count();
+    for upper in [file(".wh.top", b""), file("top", b""), file("top/.wh..wh..opq", b"")] {
+        plain(&lower, target.path()).unwrap();
+        plain(&archive(&[upper]), target.path()).unwrap();
+        assert!(names(target.path()) <= 4);
+        shell(target.path(), "rm -rf top l?");
+    }
 }
 
 #[test]
@@ -383,6 +509,56 @@ fn bombs_are_refused() {
     let done = apply(&blob, media_type::LAYER_GZIP, b"", target.path(), Mode::Plain, &Limits::DEFAULT);
     let want = format!("the archive of the layer has more than {} bytes", 128 << 20);
     assert_eq!(failure(done), (Kind::Limit, want));
+}
+
+/// A record of pax: its length counts itself.
+fn record(key: &str, value: &[u8]) -> Vec<u8> {
+    let rest = key.len() + value.len() + 3;
+    let length = (rest..).find(|length| length.to_string().len() + rest == *length).unwrap();
+    [format!("{length} {key}=").as_bytes(), value, b"\n"].concat()
+}
+
+/// An extension header that gives the attributes `from` and so on, `count` of them.
+fn attributes(kind: u8, from: usize, count: usize, value: &[u8]) -> Vec<u8> {
+    let one = |at| record(&format!("SCHILY.xattr.user.{at}"), value);
+    entry("x", kind, "", &(from..from + count).flat_map(one).collect::<Vec<_>>())
+}
+
+/// What the reader says of `archive`, which it may take a second to say.
+fn read(archive: &[u8]) -> Result<usize> {
+    let begin = std::time::Instant::now();
+    let mut reader = tar::Reader::new(archive);
+    let mut entry = tar::Entry::default();
+    let mut count = 0;
+    while reader.read_entry(&mut entry)? {
+        count += 1;
+    }
+    assert!(begin.elapsed().as_secs() < 1, "{:?}", begin.elapsed());
+    Ok(count)
+}
+
+#[test]
+fn extension_headers_are_bounded() {
+    let many = |kind| archive(&[attributes(kind, 0, 35_000, b""), file("f", b"")]);
+    let global = "global headers give more than 16 extended attributes or 4096 bytes of them";
+    let local = "an entry has more than 1024 extended attributes or 1048576 bytes of them";
+    let grown = archive(&[attributes(b'g', 0, 9, b"1"), attributes(b'g', 9, 9, b"1"), file("f", b"")]);
+    let large = archive(&[attributes(b'g', 0, 1, &[b'x'; 4096]), file("f", b"")]);
+    let cases = [
+        (many(b'g'), format!("tar at byte 512: {global}")),
+        (many(b'x'), format!("tar at byte 512: {local}")),
+        (grown, format!("tar at byte 1536: {global}")),
+        (large, format!("tar at byte 512: {global}")),
+        (
+            archive(&vec![entry("g", b'g', "", b""); 70_000]),
+            format!("tar at byte {}: more than 65536 global headers", 512 * 65_537),
+        ),
+    ];
+    for (bytes, want) in cases {
+        assert_eq!(failure(read(&bytes)), (Kind::Limit, want));
+    }
+    let allowed = archive(&[attributes(b'g', 0, 16, b"1"), attributes(b'x', 16, 1008, b"1"), file("f", b"")]);
+    assert_eq!(read(&allowed).unwrap(), 1);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use plimsoll_digest::chain_ids;
 use plimsoll_image::layer::Limits;
 use plimsoll_image::snapshot::{Mode, Options, Snapshot, unpack};
 use plimsoll_image::{Beside, Image, Kind, Result, Store};
+use plimsoll_test_support::{Need, have, skipped};
 use rustix::fs::{CWD, Mode as Permissions, OFlags};
 
 use crate::archive::{archive, entry, file};
@@ -29,7 +30,7 @@ fn two_layers(store: &Store) -> Image {
 
 const OPTIONS: Options<'static> = Options { limits: Limits::DEFAULT, progress: &|_| Ok(()) };
 
-fn prepare<'a>(store: &'a Store, id: &str, image: &Image, mode: Mode) -> Result<Snapshot<'a>> {
+pub(crate) fn prepare<'a>(store: &'a Store, id: &str, image: &Image, mode: Mode) -> Result<Snapshot<'a>> {
     store.prepare(id, image, mode, &OPTIONS)
 }
 
@@ -209,44 +210,37 @@ fn remains_are_removed_however_deep() {
     assert!(kept.path().join("kept").exists());
 }
 
-/// Runs the ignored test `name` of this module in a mount namespace of its own.
-fn in_mount_namespace(name: &str) {
-    if !rustix::process::geteuid().is_root() {
-        println!("skipped: a mount namespace needs root");
+/// Runs the ignored test `name` in a mount namespace of its own.
+pub(crate) fn in_mount_namespace(name: &str) {
+    if !have(&[Need::Root, Need::Program("unshare")]) {
         return;
     }
     let output = Command::new("unshare")
         .arg("--mount")
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("snapshot::{name}"), "--ignored", "--nocapture"])
+        .args(["--exact", name, "--ignored", "--nocapture"])
         .env("PLIMSOLL_TEST_PRIVATE", "1")
-        .output();
-    match output {
-        Ok(output) => {
-            let text = format!(
-                "{}{}",
-                String::from_utf8_lossy(&output.stdout),
-                String::from_utf8_lossy(&output.stderr)
-            );
-            assert!(output.status.success(), "{text}");
-            text.lines().filter(|line| line.starts_with("skipped")).for_each(|line| println!("{line}"));
-        }
-        Err(e) => println!("skipped: unshare: {e}"),
-    }
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&said);
+    assert!(output.status.success(), "{text}");
+    // The other process was heard by nobody but this one.
+    text.lines().filter_map(|line| line.strip_prefix("skipped: ")).for_each(skipped);
 }
 
 /// Whether this test was started by [`in_mount_namespace`].
-fn is_private() -> bool {
+pub(crate) fn is_private() -> bool {
     let private = std::env::var_os("PLIMSOLL_TEST_PRIVATE").is_some();
     if !private {
-        println!("skipped: only of use to another test");
+        skipped("only of use to another test");
     }
     private
 }
 
 #[test]
 fn stacked_trees_share_their_layers() {
-    in_mount_namespace("child_stacks_layers");
+    in_mount_namespace("snapshot::child_stacks_layers");
 }
 
 #[test]
@@ -296,7 +290,7 @@ fn child_stacks_layers() {
 
 #[test]
 fn hundreds_of_layers_are_stacked() {
-    in_mount_namespace("child_stacks_hundreds");
+    in_mount_namespace("snapshot::child_stacks_hundreds");
 }
 
 #[test]
@@ -314,7 +308,7 @@ fn child_stacks_hundreds() {
     let snapshot = prepare(&store, "one", &image, Mode::Overlay).unwrap();
     match snapshot.mount() {
         Err(e) if e.kind() == Kind::Limit => {
-            println!("skipped: {e}");
+            skipped(&e.to_string());
             return;
         }
         mounted => mounted.unwrap(),
@@ -325,7 +319,7 @@ fn child_stacks_hundreds() {
 }
 
 /// The entry of the directory `name` with the permissions `mode`.
-fn directory(name: &str, mode: u32) -> Vec<u8> {
+pub(crate) fn directory(name: &str, mode: u32) -> Vec<u8> {
     let mut block = entry(name, b'5', "", b"");
     block[100..108].copy_from_slice(format!("{mode:07o}\0").as_bytes());
     block[148..156].fill(b' ');
@@ -336,7 +330,7 @@ fn directory(name: &str, mode: u32) -> Vec<u8> {
 
 #[test]
 fn directories_without_entries_keep_their_attributes() {
-    in_mount_namespace("child_compares_roots");
+    in_mount_namespace("snapshot::child_compares_roots");
 }
 
 #[test]
@@ -363,8 +357,7 @@ fn child_compares_roots() {
 
 #[test]
 fn the_same_layers_may_be_made_twice_at_once() {
-    if !rustix::process::geteuid().is_root() {
-        println!("skipped: layers of root need root");
+    if !have(&[Need::Root]) {
         return;
     }
     let (_folder, store) = store();

@@ -8,6 +8,7 @@ use plimsoll_image::platform::PlatformSpec;
 use plimsoll_image::source::{Imported, Progress, Source, import};
 use plimsoll_image::{Kind, Result, Store};
 use plimsoll_spec::image::{Descriptor, media_type};
+use plimsoll_test_support::skipped;
 
 use crate::sample::{describe, failure, json, manifest, store};
 
@@ -143,6 +144,26 @@ fn copies_an_image_once() {
 }
 
 #[test]
+fn what_rotted_is_copied_again() {
+    let layout = Layout::new();
+    let image = layout.image("amd64", b"layer");
+    layout.index(&[json(&image)]);
+    let (_folder, store) = store();
+    let text = format!("oci:{}", layout.path().display());
+    let first = take(&text, &store).unwrap().image;
+    for blob in [&first.descriptor, &first.manifest.config, &first.layers[0].descriptor] {
+        let file = store.path().join("blobs/sha256").join(blob.digest.encoded());
+        let good = fs::read(&file).unwrap();
+        let mut rotten = good.clone();
+        rotten[0] ^= 1;
+        fs::write(&file, rotten).unwrap();
+        assert_eq!(take(&text, &store).unwrap().image, first);
+        assert_eq!(fs::read(&file).unwrap(), good);
+        assert_eq!(store.image(&first.descriptor).unwrap(), first);
+    }
+}
+
+#[test]
 fn names_tell_images_apart() {
     let layout = Layout::new();
     let (one, two) = (layout.image("amd64", b"1"), layout.image("amd64", b"2"));
@@ -178,6 +199,19 @@ fn platforms_are_chosen_through_nested_indexes() {
         failure(layout.take("")),
         (Kind::NotFound, "no image for linux/amd64, only for [linux/arm64]".into())
     );
+}
+
+#[test]
+fn one_digest_may_stand_for_several_platforms() {
+    let layout = Layout::new();
+    let image = layout.image("amd64", b"1");
+    layout.index(&[on(&image, "linux", "arm64"), on(&image, "linux", "amd64")]);
+    assert_eq!(layout.take("").unwrap().image.descriptor.digest, image.digest);
+    let inner = layout.nested(&[json(&image)]);
+    layout.index(&[on(&inner, "linux", "arm64"), on(&inner, "linux", "amd64")]);
+    assert_eq!(layout.take("").unwrap().image.descriptor.digest, image.digest);
+    layout.index(&vec![on(&image, "linux", "arm64"); 10_001]);
+    assert_eq!(failure(layout.take("")), (Kind::Limit, "more than 10000 images to choose from".into()));
 }
 
 #[test]
@@ -353,7 +387,7 @@ pub(crate) fn tool(name: &str, arguments: &[&str]) -> Option<()> {
             Some(())
         }
         Err(e) => {
-            println!("skipped: {name}: {e}");
+            skipped(&format!("{name}: {e}"));
             None
         }
     }

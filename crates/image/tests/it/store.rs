@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use plimsoll_image::store::Swept;
 use plimsoll_image::{Kind, Store};
 use plimsoll_spec::image::media_type::{CONFIG, INDEX, LAYER};
+use plimsoll_test_support::skipped;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
 use crate::sample::{describe, failure, image, json, store};
@@ -248,7 +249,7 @@ fn a_lease_holds_off_removal() {
 #[test]
 fn a_full_disk_is_named_and_leaves_nothing() {
     let Ok(context) = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC) else {
-        println!("skipped: fsopen needs CAP_SYS_ADMIN");
+        skipped("fsopen needs CAP_SYS_ADMIN");
         return;
     };
     rustix::mount::fsconfig_set_string(&context, "size", "1m").unwrap();
@@ -278,7 +279,7 @@ fn a_full_disk_is_named_and_leaves_nothing() {
 #[ignore = "started by another test"]
 fn child_writes_until_killed() {
     let Some(path) = std::env::var_os("PLIMSOLL_TEST_STORE") else {
-        println!("skipped: only of use to another test");
+        skipped("only of use to another test");
         return;
     };
     let store = Store::open(Path::new(&path)).unwrap();

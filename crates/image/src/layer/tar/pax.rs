@@ -1,7 +1,10 @@
 //! Extension headers of pax: records of the form `LENGTH KEY=VALUE\n`.
 
+use std::collections::BTreeMap;
+
 use plimsoll_sys::fs::Timestamp;
 
+use super::encoded;
 use super::header;
 use super::sparse::Map;
 
@@ -19,8 +22,22 @@ pub(super) struct Extension {
     pub(super) uid: Option<u32>,
     pub(super) gid: Option<u32>,
     pub(super) modified: Option<Timestamp>,
-    pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(super) sparse: Sparse,
+}
+
+/// How many extended attributes there may be, and how many bytes of names and values.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    pub(super) names: usize,
+    pub(super) bytes: usize,
+}
+
+impl Allowance {
+    /// For one entry: what one header holds. The kernel lists 64 KiB of names, 1024 long ones.
+    pub(super) const ENTRY: Allowance = Allowance { names: 1024, bytes: 1 << 20 };
+    /// For all global headers together: every entry costs these again.
+    pub(super) const GLOBAL: Allowance = Allowance { names: 16, bytes: 4096 };
 }
 
 /// What GNU tar says of a sparse file.
@@ -45,7 +62,11 @@ impl Sparse {
 impl Extension {
     /// Takes the records of a header of one entry.
     pub(super) fn read_local(&mut self, records: &[u8]) -> Result<()> {
+        let global = std::mem::take(&mut self.xattrs);
         each_record(records, |key, value| self.set(key, value))?;
+        for (attribute, value) in global {
+            self.xattrs.entry(attribute).or_insert(value);
+        }
         match self.sparse.offset {
             Some(_) => Err("the map of a sparse file is cut short"),
             None => Ok(()),
@@ -61,6 +82,12 @@ impl Extension {
         })
     }
 
+    /// Whether there are more extended attributes than `allowance` has room for.
+    pub(super) fn exceeds(&self, allowance: Allowance) -> bool {
+        let bytes: usize = self.xattrs.iter().map(|(attribute, value)| attribute.len() + value.len()).sum();
+        self.xattrs.len() > allowance.names || bytes > allowance.bytes
+    }
+
     /// An empty value takes back what was said before.
     fn set(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         match key {
@@ -72,7 +99,9 @@ impl Extension {
             b"mtime" => self.modified = unless_empty(value, time)?,
             _ => {
                 if let Some(attribute) = key.strip_prefix(b"SCHILY.xattr.") {
-                    self.set_xattr(attribute, value)?;
+                    self.xattrs.insert(attribute_name(attribute)?.to_vec(), value.to_vec());
+                } else if let Some(attribute) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
+                    self.set_encoded_xattr(attribute, value)?;
                 } else if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
                     self.set_sparse(key, value)?;
                 }
@@ -81,14 +110,12 @@ impl Extension {
         Ok(())
     }
 
-    fn set_xattr(&mut self, attribute: &[u8], value: &[u8]) -> Result<()> {
-        if attribute.is_empty() || attribute.contains(&0) {
-            return Err("an extended attribute has no name");
-        }
-        match self.xattrs.iter_mut().find(|(known, _)| known == attribute) {
-            Some((_, known)) => *known = value.to_vec(),
-            None => self.xattrs.push((attribute.to_vec(), value.to_vec())),
-        }
+    /// libarchive says it twice, for the sake of names and values that are no text. What all readers know
+    /// comes first.
+    fn set_encoded_xattr(&mut self, attribute: &[u8], value: &[u8]) -> Result<()> {
+        let attribute = encoded::percent(attribute)?;
+        let value = encoded::base64(value)?;
+        self.xattrs.entry(attribute_name(&attribute)?.to_vec()).or_insert(value);
         Ok(())
     }
 
@@ -135,6 +162,13 @@ fn each_record(mut records: &[u8], mut take: impl FnMut(&[u8], &[u8]) -> Result<
         records = rest;
     }
     Ok(())
+}
+
+fn attribute_name(attribute: &[u8]) -> Result<&[u8]> {
+    if attribute.is_empty() || attribute.contains(&0) {
+        return Err("an extended attribute has no name");
+    }
+    Ok(attribute)
 }
 
 fn unless_empty<T>(value: &[u8], parse: impl FnOnce(&[u8]) -> Result<T>) -> Result<Option<T>> {
@@ -239,6 +273,31 @@ mod tests {
         assert_eq!(open, Err("the map of a sparse file is cut short"));
         let global = Extension::default().read_global(b"10 path=a\n");
         assert_eq!(global, Err("a global header speaks of a single entry"));
+    }
+
+    #[test]
+    fn attributes_are_spelled_in_two_ways() {
+        let attributes = |records: &[u8]| {
+            let mut extension = Extension::default();
+            extension.read_local(records).map(|()| extension.xattrs.into_iter().collect::<Vec<_>>())
+        };
+        let one = |name: &[u8], value: &[u8]| Ok(vec![(name.to_vec(), value.to_vec())]);
+        assert_eq!(attributes(b"28 SCHILY.xattr.user.a=\0=\n\xff\n"), one(b"user.a", b"\0=\n\xff"));
+        assert_eq!(attributes(b"37 LIBARCHIVE.xattr.user.a%3d=AD0K/w\n"), one(b"user.a=", b"\0=\n\xff"));
+        let first = b"25 SCHILY.xattr.user.a=1\n".as_slice();
+        let second = b"30 LIBARCHIVE.xattr.user.a=Mg\n".as_slice();
+        assert_eq!(attributes(&[first, second].concat()), one(b"user.a", b"1"));
+        assert_eq!(attributes(&[second, first].concat()), one(b"user.a", b"1"));
+        let nameless = Err("an extended attribute has no name");
+        assert_eq!(attributes(b"22 LIBARCHIVE.xattr.=\n"), nameless);
+        assert_eq!(attributes(b"25 LIBARCHIVE.xattr.%00=\n"), nameless);
+        let local = {
+            let mut extension = Extension::default();
+            extension.read_global(second).unwrap();
+            extension.read_local(b"30 LIBARCHIVE.xattr.user.a=Mw\n").unwrap();
+            extension.xattrs
+        };
+        assert_eq!(local.into_iter().collect::<Vec<_>>(), [(b"user.a".to_vec(), b"3".to_vec())]);
     }
 
     #[test]

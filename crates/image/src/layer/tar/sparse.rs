@@ -82,3 +82,19 @@ impl Text {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_are_bounded() {
+        let mut map = Map::default();
+        (0..SEGMENT_LIMIT as u64).for_each(|at| map.push(2 * at, 1).unwrap());
+        assert_eq!(map.push(1 << 40, 1), Err("the map of a sparse file has more than 1048576 parts"));
+        let mut map = Map::default();
+        map.push(10, 5).unwrap();
+        assert_eq!(map.push(14, 1), Err("the map of a sparse file overlaps"));
+        assert_eq!(map.push(u64::MAX, 1), Err("the map of a sparse file overlaps"));
+    }
+}
