@@ -6,7 +6,7 @@ mod start;
 mod unpack;
 mod validate;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -71,8 +71,8 @@ struct Contender {
     /// Puts things back after it.
     reset: Box<dyn Fn() -> Result<()>>,
     times: Vec<f64>,
-    /// Peak of the resident set in KiB, of the process itself.
-    memory: u64,
+    /// Peak of the resident set in KiB, of the process itself, where it was measured.
+    memory: Option<u64>,
 }
 
 impl Contender {
@@ -86,25 +86,21 @@ impl Contender {
             command: Box::new(command),
             reset: Box::new(reset),
             times: Vec::new(),
-            memory: 0,
+            memory: None,
         }
     }
 
     fn run(&mut self) -> Result<()> {
-        let mut command = (self.command)();
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let command = (self.command)();
         let start = Instant::now();
-        let output = command.output().with_context(|| format!("execute {}", self.name))?;
+        let ended = self.execute(command);
         self.times.push(start.elapsed().as_secs_f64());
-        if !output.status.success() {
-            bail!("{}: {}: {}", self.name, output.status, String::from_utf8_lossy(&output.stderr).trim());
-        }
+        ended?;
         (self.reset)()
     }
 
-    /// The peak of one more run, measured by GNU time, whose own small process is what gets forked.
-    fn weigh(&mut self) -> Result<()> {
-        let Some(time) = find_program("time", &[]) else { return Ok(()) };
+    /// The peak of one more run, measured by GNU `time`, whose own small process is what gets forked.
+    fn weigh(&mut self, time: &Path) -> Result<()> {
         let inner = (self.command)();
         let report = tempfile::NamedTempFile::new()?;
         let mut command = Command::new(time);
@@ -112,9 +108,20 @@ impl Contender {
         if let Some(dir) = inner.get_current_dir() {
             command.current_dir(dir);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-        self.memory = std::fs::read_to_string(report.path())?.trim().parse().unwrap_or(0);
+        self.execute(command)?;
+        let peak = std::fs::read_to_string(report.path())?;
+        let unclear = || format!("{} reports {peak:?} as the peak of {}", time.display(), self.name);
+        self.memory = Some(peak.trim().parse().with_context(unclear)?);
         (self.reset)()
+    }
+
+    fn execute(&self, mut command: Command) -> Result<()> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let output = command.output().with_context(|| format!("execute {}", self.name))?;
+        if !output.status.success() {
+            bail!("{}: {}: {}", self.name, output.status, String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
     }
 
     fn median(&self) -> f64 {
@@ -124,8 +131,22 @@ impl Contender {
     }
 }
 
-/// Runs the contenders in turns and prints how they did; the first is ours.
-fn compete(title: &str, mut contenders: Vec<Contender>, options: &Options) -> Result<()> {
+/// Those of `peers` that can run here: one that cannot must not end the comparison with the others.
+fn able(mut peers: Vec<Contender>) -> Vec<Contender> {
+    peers.retain_mut(|peer| match peer.run() {
+        Ok(()) => true,
+        Err(e) => {
+            println!("skipped: {}: {e:#}", peer.name);
+            false
+        }
+    });
+    peers
+}
+
+/// Runs ours and `peers` in turns and prints how they did.
+fn compete(title: &str, ours: Contender, peers: Vec<Contender>, options: &Options) -> Result<()> {
+    let mut contenders = vec![ours];
+    contenders.extend(peers);
     // One round that does not count fills the caches.
     for round in 0..=options.runs() {
         for contender in &mut contenders {
@@ -135,9 +156,16 @@ fn compete(title: &str, mut contenders: Vec<Contender>, options: &Options) -> Re
             }
         }
     }
-    for contender in &mut contenders {
-        contender.weigh()?;
+    match find_program("time", &[]) {
+        Some(time) => contenders.iter_mut().try_for_each(|contender| contender.weigh(&time))?,
+        None => println!("skipped: peaks of memory: GNU time is not on PATH"),
     }
+    print(title, &contenders, options);
+    Ok(())
+}
+
+/// Prints how `contenders` did beside the first, which is ours.
+fn print(title: &str, contenders: &[Contender], options: &Options) {
     let ours = contenders.first().map(Contender::median).unwrap_or_default();
     if options.json {
         let rows: Vec<_> = contenders
@@ -145,15 +173,15 @@ fn compete(title: &str, mut contenders: Vec<Contender>, options: &Options) -> Re
             .map(|c| json!({"name": c.name, "medianSeconds": c.median(), "ratio": ours / c.median(), "peakKiB": c.memory}))
             .collect();
         println!("{}", json!({"benchmark": title, "runs": options.runs(), "results": rows}));
-        return Ok(());
+        return;
     }
     println!("{title}, median of {} runs", options.runs());
     println!("  {:<18} {:>12} {:>18} {:>10}", "", "median ms", "ours is ... times", "peak MB");
-    for c in &contenders {
-        let (median, memory) = (c.median(), c.memory as f64 / 1024.0);
-        println!("  {:<18} {:>12.2} {:>18.3} {:>10.2}", c.name, median * 1000.0, ours / median, memory);
+    for c in contenders {
+        let median = c.median();
+        let memory = c.memory.map_or_else(|| "-".to_owned(), |peak| format!("{:.2}", peak as f64 / 1024.0));
+        println!("  {:<18} {:>12.2} {:>18.3} {memory:>10}", c.name, median * 1000.0, ours / median);
     }
-    Ok(())
 }
 
 /// Runs what was asked for.
@@ -172,4 +200,48 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         validate::run(options)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// A contender that the shell runs.
+    fn contender(name: &str, script: &'static str) -> Contender {
+        let command = move || {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            command
+        };
+        Contender::new(name, command, || Ok(()))
+    }
+
+    #[test]
+    fn ours_must_run_and_peers_need_not() {
+        let peers = || able(vec![contender("good", "true"), contender("bad", "echo why >&2; exit 3")]);
+        assert_eq!(peers().iter().map(|peer| peer.name.as_str()).collect::<Vec<_>>(), ["good"]);
+        let options = Options::smoke();
+        compete("works", contender("ours", "true"), peers(), &options).unwrap();
+        let failed = compete("fails", contender("ours", "echo why >&2; exit 3"), peers(), &options);
+        assert_eq!(failed.unwrap_err().to_string(), "ours: exit status: 3: why");
+    }
+
+    #[test]
+    fn a_peak_is_measured_or_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let time = dir.path().join("time");
+        let measured = |peak: &str, script: &'static str| {
+            let text = format!("#!/bin/sh\necho {peak} > \"$4\"; shift 4; exec \"$@\"\n");
+            std::fs::write(&time, text).unwrap();
+            std::fs::set_permissions(&time, std::fs::Permissions::from_mode(0o755)).unwrap();
+            let mut contender = contender("it", script);
+            contender.weigh(&time).map(|()| contender.memory).map_err(|e| e.to_string())
+        };
+        assert_eq!(measured("2048", "true"), Ok(Some(2048)));
+        assert_eq!(measured("2048", "exit 3"), Err("it: exit status: 3: ".to_owned()));
+        let unclear = format!("{} reports \"much\\n\" as the peak of it", time.display());
+        assert_eq!(measured("much", "true"), Err(unclear));
+    }
 }

@@ -15,7 +15,7 @@ mod podman;
 mod report;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -101,10 +101,10 @@ struct Step {
 const INSIDE: &str = "PLIMSOLL_ENGINES_RUNTIME";
 
 /// Leads every engine that is there through its journey.
-pub(crate) fn run(options: &Options) -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: engines: needs root");
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let Some(ours) = std::env::var_os(INSIDE) else { return isolate(&compile::runtime()?) };
     let mut runtimes = vec![Runtime { name: "plimsoll", path: ours.into() }];
@@ -122,18 +122,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     report.print();
-    if report.failed() { bail!("a step has failed") } else { Ok(()) }
+    if report.failed() { bail!("a step has failed") } else { Ok(ExitCode::SUCCESS) }
 }
 
 /// Runs this command again where its mounts are nobody else's.
-fn isolate(ours: &Path) -> Result<()> {
+fn isolate(ours: &Path) -> Result<ExitCode> {
     let unshare = find_program("unshare", &[]).context("unshare is not on PATH")?;
     let mut command = Command::new(unshare);
     command.args(["--mount", "sh", "-c", "mount -t tmpfs tmpfs /run && exec \"$@\"", "sh"]);
     command.arg(std::env::current_exe()?).args(std::env::args_os().skip(1)).env(INSIDE, ours);
     let status = command.status().context("execute unshare")?;
     // What went wrong has been told.
-    if status.success() { Ok(()) } else { std::process::exit(1) }
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// One engine's journey with every runtime. An error is the reason why there is none.

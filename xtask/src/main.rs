@@ -20,6 +20,6 @@ mod vm;
 
 use clap::Parser as _;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<std::process::ExitCode> {
     verbs::run(verbs::Arguments::parse())
 }

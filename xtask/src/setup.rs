@@ -9,7 +9,7 @@ use crate::fuzz;
 use crate::shell::{find_program, must};
 
 /// Packages of Debian 12.
-const PACKAGES: [&str; 22] = [
+const PACKAGES: [&str; 23] = [
     "buildah",
     "busybox-static",
     "conmon",
@@ -28,6 +28,7 @@ const PACKAGES: [&str; 22] = [
     "runc",
     "skopeo",
     "strace",
+    "time",
     "uidmap",
     "umoci",
     "user-mode-linux",

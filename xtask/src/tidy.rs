@@ -91,10 +91,56 @@ fn source(path: &Path, text: &str) -> Vec<String> {
     }
     let walks = path.starts_with("crates/runtime/src") || path.starts_with("crates/image/src/layer");
     let excepted = BY_NAME.iter().any(|(excepted, _)| path == Path::new(excepted));
-    if walks && !excepted && uses("std::fs::") {
+    if walks && !excepted && names_std_fs(&code.join("\n")) {
         fault("opens by name where paths are walked from a descriptor; use sys::fs or rustix".to_owned());
     }
     faults
+}
+
+/// Whether `code` names the module `std::fs`, by its path or out of a list or a glob of `std`.
+fn names_std_fs(code: &str) -> bool {
+    let tokens = tokens(code);
+    let is_std = |at: usize| tokens.get(at..at + 3).is_some_and(|path| path == ["std", ":", ":"]);
+    (0..tokens.len()).filter(|at| is_std(*at)).any(|at| leads_to_fs(&tokens[at + 3..]))
+}
+
+/// Whether what follows `std::` begins with `fs`, or has a member that does.
+fn leads_to_fs(tokens: &[&str]) -> bool {
+    if tokens.first() != Some(&"{") {
+        return matches!(tokens.first(), Some(&"fs" | &"*"));
+    }
+    let mut depth = 0;
+    for pair in tokens.windows(2) {
+        match pair {
+            ["{", _] => depth += 1,
+            ["}", _] => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return false;
+        }
+        if depth == 1 && matches!(pair, ["{" | ",", "fs" | "*"]) {
+            return true;
+        }
+    }
+    false
+}
+
+/// The words of `code`, and what stands between them character by character.
+fn tokens(code: &str) -> Vec<&str> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut tokens = Vec::new();
+    let mut rest = code.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let length = match is_word(first) {
+            true => rest.find(|c| !is_word(c)).unwrap_or(rest.len()),
+            false => first.len_utf8(),
+        };
+        let (token, behind) = rest.split_at(length);
+        tokens.push(token);
+        rest = behind.trim_start();
+    }
+    tokens
 }
 
 fn is_comment(line: &str) -> bool {
@@ -263,6 +309,40 @@ mod tests {
         assert_eq!(faults("crates/runtime/src/a.rs", text), [want]);
         assert_eq!(faults("crates/runtime/src/command/log.rs", text), [""; 0]);
         assert_eq!(faults("crates/runtime/src/a.rs", &format!("//! A.\n#[cfg(test)]\n{text}")), [""; 0]);
+    }
+
+    #[test]
+    fn the_file_system_by_name_is_found_however_it_is_written() {
+        let names = [
+            "std::fs::read(x)",
+            "::std::fs::read(x)",
+            "use std::fs;",
+            "use std::fs as files;",
+            "use std :: fs::{File, read};",
+            "use std::{fs, io};",
+            "use std::{io::{self, Read}, fs::File};",
+            "use std::{\n    io,\n    fs,\n};",
+            "use std::*;",
+            "use {std::fs, std::io};",
+        ];
+        let others = [
+            "use rustix::fs;",
+            "use rustix::{fs, io};",
+            "use std::os::unix::fs::OpenOptionsExt as _;",
+            "use std::{os::{fd, unix}, io};\nuse rustix::{fs};",
+            "use std::{os::unix::{io, fs}, io};",
+            "my_std::fs::read(x)",
+            "std::fsx::read(x)",
+        ];
+        let want = "crates/image/src/layer/a.rs: opens by name where paths are walked from a descriptor; use sys::fs or rustix";
+        let found = |code: &str| faults("crates/image/src/layer/a.rs", &format!("//! A.\n{code}\n"));
+        for code in names {
+            assert_eq!(found(code), [want], "{code}");
+        }
+        for code in others {
+            assert_eq!(found(code), [""; 0], "{code}");
+        }
+        assert_eq!(faults("crates/cli/src/a.rs", "//! A.\nuse std::fs;\n"), [""; 0]);
     }
 
     #[test]

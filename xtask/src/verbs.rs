@@ -1,5 +1,7 @@
 //! What can be asked for, and who does it.
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -43,8 +45,8 @@ enum Verb {
     Vm(Box<vm::Options>),
 }
 
-/// Does it.
-pub(crate) fn run(arguments: Arguments) -> Result<()> {
+/// Does it; the exit code is that of a command that it ran in its place, if it did.
+pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.verb {
         Verb::Demo => demo::run(),
         Verb::Build => compile::release().map(|built| println!("{}", built.dir.display())),
@@ -53,11 +55,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         Verb::Ci => ci::run(),
         Verb::Setup => setup::run(),
         Verb::Install(options) => install::run(&options),
-        Verb::Engines(options) => engines::run(&options),
+        Verb::Engines(options) => return engines::run(&options),
         Verb::Bench(options) => bench::run(&options),
         Verb::Findings(options) => findings::run(&options),
         Verb::Fuzz(options) => fuzz::run(&options),
         Verb::OldSuite(options) => old_suite::run(&options),
-        Verb::Vm(options) => vm::run(&options),
+        Verb::Vm(options) => return vm::run(&options),
     }
+    .map(|()| ExitCode::SUCCESS)
 }

@@ -11,7 +11,7 @@ mod tests;
 use std::fs::File;
 use std::io::Seek as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -79,10 +79,10 @@ enum Verb {
 }
 
 /// Runs what was asked for; the exit code is that of the command.
-pub(crate) fn run(options: &Options) -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if let Some(reason) = smoke::obstacle().filter(|_| options.smoke) {
         println!("skipped: vm: {reason}");
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     if !rustix::process::geteuid().is_root() {
         bail!("a machine needs root: its disk is made by debootstrap and mounted privately");
@@ -91,28 +91,26 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Disk::forget()?;
     }
     match &options.verb {
-        _ if options.smoke => smoke::run(options),
-        Some(Verb::Test(verb)) => tests::run(options, verb),
-        Some(Verb::Conformance(verb)) => conformance::run(options, verb),
+        _ if options.smoke => smoke::run(options)?,
+        Some(Verb::Test(verb)) => tests::run(options, verb)?,
+        Some(Verb::Conformance(verb)) => conformance::run(options, verb)?,
         None if options.command.is_empty() => {
             let disk = Disk::ready()?;
             println!("{}", disk.file("disk.img").display());
-            Ok(())
         }
-        None => command(options),
+        None => return command(options),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
-fn command(options: &Options) -> Result<()> {
+fn command(options: &Options) -> Result<ExitCode> {
     let mut lane = Lane::new(options, &[Carrier::Kvm, Carrier::Tcg, Carrier::Uml])?;
     let payload = binaries()?;
     let words = quote(&options.command);
     let script = if options.user { as_user(&words) } else { words };
     let outcome = lane.run(&payload.finish(&script)?, &mut |line| println!("{line}"))?;
-    match outcome.code {
-        0 => Ok(()),
-        code => std::process::exit(code),
-    }
+    // A code that is none of a process is a failure nonetheless.
+    Ok(ExitCode::from(u8::try_from(outcome.code).unwrap_or(1)))
 }
 
 /// A payload with the release binaries on the machine's PATH.

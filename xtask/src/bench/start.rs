@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::{Contender, Options, compete};
+use super::{Contender, Options, able, compete};
 use crate::compile;
 use crate::shell::{find_program, must, output};
 
@@ -43,22 +43,12 @@ pub(super) fn run(options: &Options) -> Result<()> {
         };
         Contender::new(name, command, || Ok(()))
     };
-    let mut contenders = vec![contender("plimsoll-runtime", runtime)];
+    let mut peers = Vec::new();
     for name in ["crun", "runc", "youki"] {
-        contenders.extend(options.peer(name).map(|program| contender(name, program)));
+        peers.extend(options.peer(name).map(|program| contender(name, program)));
     }
-    // A peer that cannot run here must not end the comparison with the others.
-    contenders.retain_mut(|contender| match contender.run() {
-        Ok(()) => {
-            contender.times.clear();
-            true
-        }
-        Err(e) => {
-            println!("skipped: {}: {e:#}", contender.name);
-            false
-        }
-    });
-    compete("start: run /bin/true with the default configuration", contenders, options)
+    let ours = contender("plimsoll-runtime", runtime);
+    compete("start: run /bin/true with the default configuration", ours, able(peers), options)
 }
 
 /// Runs this benchmark again in a mount namespace whose cgroups are of version 2 alone: crun refuses others.

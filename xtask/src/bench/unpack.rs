@@ -39,5 +39,5 @@ pub(super) fn run(options: &Options) -> Result<()> {
         command.args(["unpack", "--image", &image]).arg(target);
         command
     });
-    compete("unpack: to memory", vec![contender("plimsoll", ours), contender("umoci", theirs)], options)
+    compete("unpack: to memory", contender("plimsoll", ours), vec![contender("umoci", theirs)], options)
 }

@@ -108,3 +108,48 @@ fn lists_are_for_people_and_for_programs() {
     assert_eq!(shown["manifest"]["layers"].as_array().unwrap().len(), 1);
     assert_eq!(shown["image"]["digest"], list[0]["digest"]);
 }
+
+#[test]
+fn progress_is_a_bar_at_a_terminal_and_lines_elsewhere() {
+    let Some(sandbox) = Sandbox::empty() else { return };
+    let place = sandbox.path();
+    shell(
+        place,
+        "umoci init --layout oci && umoci new --image oci:big && umoci unpack --image oci:big b >/dev/null && \
+         head -c 3000000 /dev/urandom > b/rootfs/file && umoci repack --image oci:big b >/dev/null",
+    );
+    // The layer is by far the largest blob.
+    let layer = shell(place, "ls -S oci/blobs/sha256 | head -n 1 | cut -c 1-12");
+    let layer = layer.trim();
+    let source = format!("oci:{}/oci:big", place.display());
+    let out = |name: &str| place.join(name).display().to_string();
+    let said = |args: &[&str]| {
+        let output = sandbox.call(args);
+        assert!(output.status.success(), "{args:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(said(&["import", &source, "big"]), format!("import {layer} (2.86 MiB)\n"));
+    assert_eq!(said(&["unpack", "big", &out("lines")]), "unpack (2.86 MiB)\n");
+    // What is there already is not read again.
+    assert_eq!(said(&["import", &source, "big"]), "");
+    sandbox.must(&["rmi", "big"]);
+    assert_eq!(said(&["--format", "json", "import", &source, "big"]), "");
+    assert_eq!(said(&["--format", "json", "unpack", "big", &out("json")]), "");
+    sandbox.must(&["rmi", "big"]);
+    if !have(&[Need::Program("script")]) {
+        return;
+    }
+    for (verb, name) in [
+        (format!("import {source} big"), format!("import {layer}")),
+        (format!("unpack big {}", out("bar")), "unpack".to_owned()),
+    ] {
+        let program = env!("CARGO_BIN_EXE_plimsoll");
+        let line = format!("{program} --root {}/store {verb} >/dev/null", place.display());
+        let drawn = shell(place, &format!("script -qec '{line}' /dev/null </dev/null"));
+        assert!(
+            drawn.contains(&name) && drawn.contains('\u{2588}') && drawn.contains("/2.86 MiB"),
+            "{drawn}"
+        );
+        assert!(!drawn.contains("(2.86 MiB)"), "{drawn}");
+    }
+}

@@ -1,6 +1,8 @@
 //! `run`, `exec`, `ps`, `kill`, `rm`: what a container finds, and how it ends.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use plimsoll_test_support::{Need, have, have_controller, skipped};
@@ -128,6 +130,87 @@ fn memory_is_limited() {
         "count=1",
     ];
     assert_eq!(sandbox.call(&args).status.code(), Some(137));
+}
+
+#[test]
+fn limits_are_those_of_the_cgroup() {
+    let Some(sandbox) = Sandbox::busybox() else { return };
+    // The controller, its option, and what its files say on v2 and on v1. As Docker has it, a limit of memory lets
+    // as much again be swapped out; v1 counts both together.
+    let rows = [
+        ("memory", ["--memory", "16m"], "memory.max", "16777216", "memory.limit_in_bytes", "16777216"),
+        (
+            "memory",
+            ["--memory", "16m"],
+            "memory.swap.max",
+            "16777216",
+            "memory.memsw.limit_in_bytes",
+            "33554432",
+        ),
+        ("cpu", ["--cpus", "1.5"], "cpu.max", "150000 100000", "cpu.cfs_quota_us", "150000"),
+        ("cpu", ["--cpus", "1.5"], "cpu.max", "150000 100000", "cpu.cfs_period_us", "100000"),
+        ("pids", ["--pids-limit", "17"], "pids.max", "17", "pids.max", "17"),
+    ];
+    for (controller, option, file, value, file_of_v1, value_of_v1) in rows {
+        if !have_controller(controller) {
+            skipped(&format!("no {controller} controller"));
+            continue;
+        }
+        let v1 = Path::new("/sys/fs/cgroup").join(controller).is_dir();
+        let (path, value) = match v1 {
+            true => (format!("{controller}/{file_of_v1}"), value_of_v1),
+            false => (file.to_owned(), value),
+        };
+        let script = format!("cat /sys/fs/cgroup/{path} || echo absent");
+        match sandbox.run(&option, &script).trim() {
+            "absent" if file == "memory.swap.max" => skipped("this kernel does not account swap"),
+            found => assert_eq!(found, value, "{option:?}: {path}"),
+        }
+    }
+}
+
+/// A runtime whose `run` writes `lines` to its log and exits with `code`.
+fn logging_runtime(sandbox: &Sandbox, lines: &str, code: u8) -> PathBuf {
+    let runtime = sandbox.path().join("logs");
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *' run '*) ;; *) exit 0;; esac\n\
+         while [ \"$1\" != --log ]; do shift; done\ncat > \"$2\" <<'END'\n{lines}END\nexit {code}\n"
+    );
+    std::fs::write(&runtime, script).unwrap();
+    std::fs::set_permissions(&runtime, std::fs::Permissions::from_mode(0o755)).unwrap();
+    runtime
+}
+
+#[test]
+fn what_a_runtime_logs_fails_only_by_its_level() {
+    let Some(sandbox) = Sandbox::busybox() else { return };
+    let warning = r#"{"level":"warning","msg":"cgroups are odd","time":"2026-01-01T00:00:00Z"}"#;
+    let noted = "plimsoll: note: cgroups are odd\n";
+    let quiet = r#"{"level":"info","msg":"all is well"}"#;
+    let error = r#"{"level":"error","msg":"it broke"}"#;
+    // What is logged, the runtime's own exit code, ours, and what is said here.
+    let rows = [
+        (format!("{warning}\n"), 0, 0, noted),
+        (format!("{warning}\n{quiet}\n"), 5, 5, noted),
+        (format!("{quiet}\n"), 0, 0, ""),
+        (format!("{error}\n{warning}\n"), 1, 125, noted),
+        (format!("{}\n", r#"{"level":"fatal","msg":"exec: it is no program"}"#), 1, 126, ""),
+        (format!("{}\n", r#"{"msg":"it broke"}"#), 1, 125, ""),
+        ("it broke\n".to_owned(), 1, 125, ""),
+    ];
+    for (lines, code, want, said) in rows {
+        let runtime = logging_runtime(&sandbox, &lines, code);
+        let output = sandbox.call(&["--runtime", runtime.to_str().unwrap(), "run", "--rm", "busybox"]);
+        let printed = String::from_utf8(output.stderr).unwrap();
+        let printed: String =
+            printed.split_inclusive('\n').filter(|line| line.starts_with("plimsoll")).collect();
+        assert_eq!((output.status.code(), printed.as_str()), (Some(want), said), "{lines}");
+    }
+    let runtime = logging_runtime(&sandbox, &format!("{error}\n{warning}\n"), 1);
+    let args = ["--format", "json", "--runtime", runtime.to_str().unwrap(), "run", "--rm", "busybox"];
+    let output = sandbox.call(&args);
+    let want = "{\"note\":\"cgroups are odd\"}\n{\"code\":125,\"error\":\"it broke\"}\n";
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(125), want));
 }
 
 #[test]
