@@ -29,7 +29,7 @@ pub(super) fn exec(context: &Context, verb: &Exec) -> Result<ExitCode> {
     log_to(&mut runtime, context.format, &log_path);
     runtime.args(["exec", "--process"]).arg(path_of(&process)).arg(name);
     let code = foreground(&mut runtime, verb.interactive || verb.tty)?;
-    Ended::of(code, &log_path).exit(context.format)
+    Ended::of(code, &log_path).beside(&runtime, context.format).exit(context.format)
 }
 
 /// The process that the container's own configuration and `verb` mean.

@@ -109,12 +109,7 @@ fn start(context: &Context, verb: &Run, bundle: &Path, name: &str) -> Result<End
     log_to(&mut runtime, context.format, &log);
     runtime.args(["run", "--bundle"]).arg(bundle).arg(name);
     let code = foreground(&mut runtime, verb.interactive || verb.options.tty)?;
-    let mut ended = Ended::of(code, &log);
-    if context.format == Format::Table && is_ours(&runtime) {
-        // Others keep warnings to the log that they are given.
-        ended.said.warnings.clear();
-    }
-    Ok(ended)
+    Ok(Ended::of(code, &log).beside(&runtime, context.format))
 }
 
 /// Whether `runtime` is the one that prints what it logs, too.
@@ -289,6 +284,15 @@ impl Ended {
         Ended { code, said }
     }
 
+    /// Without the warnings that `runtime` has printed itself: ours does, others keep them to the log that they are
+    /// given.
+    pub(super) fn beside(mut self, runtime: &Process, format: Format) -> Ended {
+        if format == Format::Table && is_ours(runtime) {
+            self.said.warnings.clear();
+        }
+        self
+    }
+
     /// The exit code of this tool. A failure is told here where the runtime was asked to leave that to us.
     pub(super) fn exit(self, format: Format) -> Result<ExitCode> {
         for warning in &self.said.warnings {
@@ -350,7 +354,8 @@ impl Line {
             Some(Value::String(level)) => level.to_ascii_lowercase(),
             _ => String::new(),
         };
-        let message = match entry.remove("msg") {
+        // runc and crun have one name for it, youki another.
+        let message = match entry.remove("msg").or_else(|| entry.remove("message")) {
             Some(Value::String(message)) => Some(message),
             _ => None,
         };

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use plimsoll_test_support::{Need, have, have_controller, skipped};
+use serde_json::Value;
 
 use crate::Sandbox;
 
@@ -211,6 +212,29 @@ fn what_a_runtime_logs_fails_only_by_its_level() {
     let output = sandbox.call(&args);
     let want = "{\"note\":\"cgroups are odd\"}\n{\"code\":125,\"error\":\"it broke\"}\n";
     assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(125), want));
+    // As youki calls it.
+    logging_runtime(&sandbox, "{\"level\":\"ERROR\",\"message\":\"it broke\"}\n", 1);
+    let output = sandbox.call(&args);
+    let want = "{\"code\":125,\"error\":\"it broke\"}\n";
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(125), want));
+}
+
+#[test]
+fn a_warning_of_our_runtime_is_told_once() {
+    let Some(sandbox) = Sandbox::busybox() else { return };
+    let args = ["run", "--name", "box", "busybox", "sh", "-c", "echo up; exec sleep 1000"];
+    let mut running = sandbox.command(&args).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(running.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let file = sandbox.path().join("store/snapshots/containers/box/config.json");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    config["process"]["capabilities"]["bounding"].as_array_mut().unwrap().push("CAP_FOO".into());
+    std::fs::write(&file, config.to_string()).unwrap();
+    let output = sandbox.call(&["exec", "box", "true"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), said.matches("CAP_FOO").count()), (Some(0), 1), "{said}");
+    sandbox.must(&["rm", "--force", "box"]);
+    running.wait().unwrap();
 }
 
 #[test]
