@@ -311,12 +311,14 @@ pub fn judge_all<S>(
     records: &[CaseRecord],
 ) -> Vec<RowRecord> {
     let mut said: BTreeMap<&str, Vec<JudgementRecord>> = BTreeMap::new();
-    let claims = Claims::of(records);
+    // Only runtimes have a structure that says what they support.
+    let claims = (area == Area::Runtime).then(|| Claims::of(records));
     let by_name: BTreeMap<&str, &Case<S>> = suite.iter().map(|case| (case.name.as_str(), case)).collect();
     for record in records {
         let Some(case) = by_name.get(record.name.as_str()) else { continue };
-        let first = judge_case(case, record, &claims);
-        let again: Vec<_> = record.again.iter().map(|record| judge_case(case, record, &claims)).collect();
+        let first = judge_case(case, record, claims.as_ref());
+        let again: Vec<_> =
+            record.again.iter().map(|record| judge_case(case, record, claims.as_ref())).collect();
         for (at, (rule, judgement)) in case.rules.iter().zip(first).enumerate() {
             let later = again.iter().filter_map(|judgements| judgements.get(at));
             said.entry(rule.requirement).or_default().push(confirmed(judgement, later));
@@ -340,13 +342,19 @@ pub(crate) fn require_rows<S>(registry: &Registry, version: Version, cases: &[&C
 }
 
 /// What each rule of `case` says of one record.
-fn judge_case<S>(case: &Case<S>, record: &CaseRecord, claims: &Claims) -> Vec<JudgementRecord> {
+fn judge_case<S>(case: &Case<S>, record: &CaseRecord, claims: Option<&Claims>) -> Vec<JudgementRecord> {
     if let Some(obstacle) = &record.obstacle {
         return vec![JudgementRecord { case: case.name.clone(), ..obstacle.clone() }; case.rules.len()];
     }
     let evidence = Evidence::from_record(&record.evidence);
-    let judge =
-        |rule: &Rule| JudgementRecord::new(&case.name, claims.check(&case.name, (rule.judge)(&evidence)));
+    let judge = |rule: &Rule| {
+        let said = (rule.judge)(&evidence);
+        let said = match claims {
+            Some(claims) => claims.check(&case.name, said),
+            None => said,
+        };
+        JudgementRecord::new(&case.name, said)
+    };
     case.rules.iter().map(judge).collect()
 }
 

@@ -19,6 +19,9 @@ use super::keeper::Keeper;
 const OUTPUT_LIMIT: u64 = 16 << 20;
 /// Most bytes of it that are kept as evidence.
 const KEPT: usize = 16 << 10;
+/// Most bytes of what a container prints that are searched for a probe's reports: one of an ordinary user who is
+/// lent many mounts takes some ten thousand, and what its hooks have seen as many each.
+const REPORTED: usize = 256 << 10;
 /// How often a running operation's output is measured.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -87,6 +90,11 @@ impl Streams {
             // What stays goes with the folder.
             let _ = file.set_len(contents(file, KEPT).len() as u64);
         }
+    }
+
+    /// What was printed so far, as far as probes are listened to.
+    pub(crate) fn reports(file: &std::fs::File) -> String {
+        String::from_utf8_lossy(&contents(file, REPORTED)).into_owned()
     }
 
     /// What was printed so far, as far as it is kept.

@@ -55,7 +55,7 @@ impl Container {
 
     /// What the probe has reported so far, oldest first.
     pub fn frames(&self) -> Vec<Value> {
-        frames(&Streams::text(&self.streams.stdout))
+        frames(&Streams::reports(&self.streams.stdout))
     }
 
     fn pid_file(&self) -> PathBuf {
