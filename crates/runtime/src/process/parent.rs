@@ -257,7 +257,8 @@ fn launch(
 ) -> Result<Launched> {
     let (ours, theirs) = protocol::channel().context(|| "make a socket pair".to_owned())?;
     let cgroup_fd = cgroup.as_ref().and_then(Cgroup::v2_fd);
-    let moves = cgroup.as_ref().is_some_and(|cgroup| cgroup.v2_fd().is_none() && !cgroup.paths().is_empty());
+    // Until it is alone in its cgroup, it must not fork.
+    let waits = cgroup.is_some();
     let maps = plan.new.contains(CloneFlags::NEWUSER);
     let hooks = bundle.config.hooks.clone().unwrap_or_default();
     let state = hooks::state_halves(container);
@@ -269,7 +270,7 @@ fn launch(
             plan,
             socket: theirs.as_fd(),
             gate: gate.unwrap_or(&theirs).as_fd(),
-            waits: moves || maps,
+            waits: waits || maps,
             runtime_hooks: !(hooks.prestart.is_empty() && hooks.create_runtime.is_empty()),
             single_threaded: token,
             state: [&state.0, &state.1],
@@ -286,7 +287,7 @@ fn launch(
     if maps {
         idmap::write(pid, &plan.uid_mappings, &plan.gid_mappings)?;
     }
-    if moves || maps {
+    if waits || maps {
         go(&ours)?;
     }
     note(container, pid)?;
