@@ -54,6 +54,8 @@ pub struct Overrides {
     pub terminal: bool,
     /// Most bytes of memory.
     pub memory: Option<i64>,
+    /// Most bytes of memory and swap together, where memory is limited and the host counts swap.
+    pub memory_and_swap: Option<i64>,
     /// Most processors, in thousandths of one.
     pub milli_cpus: Option<u64>,
     /// Most tasks; -1 means no limit.
@@ -354,43 +356,15 @@ fn linux(linux: &mut Linux, overrides: &Overrides) {
         return;
     }
     let resources = linux.resources.get_or_insert_default();
-    resources.memory = overrides.memory.map(|limit| memory(limit, accounts_swap()));
+    resources.memory = overrides.memory.map(|limit| Memory {
+        limit: Some(limit),
+        swap: overrides.memory_and_swap,
+        ..Memory::default()
+    });
     resources.pids = overrides.pids.map(|limit| Pids { limit: Some(limit), ..Pids::default() });
     resources.cpu = overrides.milli_cpus.map(|thousandths| Cpu {
         quota: i64::try_from(thousandths.saturating_mul(CPU_PERIOD / 1000)).ok(),
         period: Some(CPU_PERIOD),
         ..Cpu::default()
     });
-}
-
-/// A limit of memory, and as Docker has it, of as much again that may be swapped out.
-/// Asked for the latter, a runtime fails where swap is not accounted.
-fn memory(limit: i64, swap_is_accounted: bool) -> Memory {
-    let swap = swap_is_accounted.then(|| limit.saturating_mul(2));
-    Memory { limit: Some(limit), swap, ..Memory::default() }
-}
-
-/// Whether the cgroups of this host count what is swapped out.
-///
-/// The root of v2 has no file that tells, and there need not be another cgroup: there it is what the kernel was
-/// built and booted for.
-fn accounts_swap() -> bool {
-    let v1 = Path::new("/sys/fs/cgroup/memory");
-    if v1.is_dir() {
-        return v1.join("memory.memsw.limit_in_bytes").exists();
-    }
-    let parameters = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    Path::new("/proc/swaps").exists() && !parameters.split_whitespace().any(|word| word == "swapaccount=0")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::memory;
-
-    #[test]
-    fn as_much_may_be_swapped_out_as_be_in_memory() {
-        assert_eq!(memory(16 << 20, true).swap, Some(32 << 20));
-        assert_eq!(memory(i64::MAX, true).swap, Some(i64::MAX));
-        assert_eq!((memory(16 << 20, false).limit, memory(16 << 20, false).swap), (Some(16 << 20), None));
-    }
 }

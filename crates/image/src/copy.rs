@@ -14,6 +14,7 @@ use rustix::fs::{Dir, FileType, Mode, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 
 use crate::snapshot::Options;
+use crate::tree::split;
 use crate::{Error, Kind, Result};
 
 /// Bytes copied between two looks at whether the work is to end.
@@ -279,13 +280,6 @@ fn modified(status: &Stat) -> Timestamp {
 
 fn join(above: &[u8], name: &[u8]) -> Vec<u8> {
     if above.is_empty() { name.to_vec() } else { [above, b"/", name].concat() }
-}
-
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|byte| *byte == b'/') {
-        Some(slash) => (&path[..slash], &path[slash + 1..]),
-        None => (&path[..0], path),
-    }
 }
 
 fn shown(path: &[u8]) -> String {

@@ -80,6 +80,14 @@ pub(crate) fn names(parent: BorrowedFd<'_>, directory: &str) -> Result<Vec<Strin
     Ok(names)
 }
 
+/// The directory of `path` and its last name.
+pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (&path[..0], path),
+    }
+}
+
 /// Removes `name` in `parent` and all below it; nothing there is no error.
 ///
 /// Directories that are not empty are moved up beside each other before they are emptied, so a tree of any

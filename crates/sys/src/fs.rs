@@ -9,7 +9,6 @@
 
 mod attributes;
 mod name;
-mod remove;
 mod root;
 
 pub use attributes::{clear_name_xattrs, clear_xattrs, copy_name_xattrs, copy_xattrs, hands_down_acl};
@@ -17,5 +16,4 @@ pub use name::{
     Timestamp, create_directory, create_file, hard_link, make_node, set_mode, set_name_mode, set_name_owner,
     set_name_times, set_name_xattr, set_owner, set_times, set_xattr, status, symlink, xattr,
 };
-pub use remove::{Verdict, remove_children, remove_children_where, remove_name, remove_tree, remove_where};
 pub use root::{Directory, Root};

@@ -1,6 +1,7 @@
 //! From what was typed to what the bundle is made of.
 
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use plimsoll_digest::{Algorithm, Digest};
@@ -32,6 +33,7 @@ pub(super) fn overrides(
         volumes: options.volume.iter().map(|text| volume(text)).collect::<Result<_>>()?,
         terminal: options.tty,
         memory: options.memory,
+        memory_and_swap: options.memory.filter(|_| accounts_swap()).map(|limit| limit.saturating_mul(2)),
         milli_cpus: options.cpus,
         pids: options.pids_limit,
         read_only: options.read_only,
@@ -45,10 +47,24 @@ pub(super) fn overrides(
         },
         hostname: options.hostname.clone().or_else(|| Some(name.chars().take(63).collect())),
         cgroups_path: rootless.is_none().then(|| cgroups_path(context, name)),
-        cgroup_namespace: std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
+        cgroup_namespace: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
         rootless: rootless.clone(),
         annotations: Vec::new(),
     })
+}
+
+/// Whether the cgroups of this host count what is swapped out: as Docker has it, as much again as of memory may be,
+/// but a runtime fails that is asked to limit what is not counted.
+///
+/// The root of v2 has no file that tells, and there need not be another cgroup: there it is what the kernel was
+/// built and booted for.
+fn accounts_swap() -> bool {
+    let v1 = Path::new("/sys/fs/cgroup/memory");
+    if v1.is_dir() {
+        return v1.join("memory.memsw.limit_in_bytes").exists();
+    }
+    let parameters = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    Path::new("/proc/swaps").exists() && !parameters.split_whitespace().any(|word| word == "swapaccount=0")
 }
 
 /// Where container `name` of this store has its cgroup: containers of other stores may have its name.

@@ -17,6 +17,7 @@ use super::tar::{Entry, EntryKind, Reader};
 use super::whiteout::{Meaning, meaning};
 use super::{Applied, Limits};
 use crate::snapshot::Mode;
+use crate::tree::split;
 use crate::{Error, Kind, Result};
 
 /// Directories kept open: archives list what is in a directory together.
@@ -650,14 +651,6 @@ fn is_no_directory(error: &io::Error) -> bool {
 fn is_absent(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
     matches!(errno, Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
-}
-
-/// The directory of `path` and its last name.
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|byte| *byte == b'/') {
-        Some(slash) => (&path[..slash], &path[slash + 1..]),
-        None => (&path[..0], path),
-    }
 }
 
 /// `path` and all directories above it but the root, those above first.

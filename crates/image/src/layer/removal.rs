@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use plimsoll_sys::fs;
 use rustix::fs::{Dir, FileType, Mode, OFlags};
-use rustix::io::Errno;
 
 use crate::tree;
 
@@ -15,11 +14,7 @@ const DIRECTORY: OFlags =
 
 /// Removes `name` and all below it; nothing there is no error.
 pub(super) fn remove(parent: impl AsFd, name: &[u8]) -> io::Result<()> {
-    let parent = parent.as_fd();
-    match fs::remove_name(parent, name) {
-        Err(e) if is_too_deep(&e) => tree::remove(parent, name).map_err(io::Error::other),
-        done => done,
-    }
+    tree::remove(parent.as_fd(), name).map_err(io::Error::other)
 }
 
 /// Removes everything below `top` but what `keeps`, given a directory's inode number and a name in it, says is
@@ -70,9 +65,4 @@ fn is_directory(parent: &OwnedFd, name: &[u8], listed: FileType) -> io::Result<b
         }
         kind => Ok(kind == FileType::Directory),
     }
-}
-
-fn is_too_deep(error: &io::Error) -> bool {
-    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
-    matches!(errno, Some(Errno::LOOP | Errno::MFILE))
 }

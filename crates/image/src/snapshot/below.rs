@@ -7,6 +7,7 @@ use plimsoll_sys::fs::{self, xattr};
 use rustix::fs::{FileType, Mode as Permissions, OFlags};
 use rustix::io::Errno;
 
+use crate::tree::split;
 use crate::{Error, Result};
 
 /// What stands at a path.
@@ -18,8 +19,7 @@ pub(super) enum Found {
 
 /// The path as the layers `below`, lowest first, show it to `layer`.
 pub(super) fn find(below: &[OwnedFd], layer: &OwnedFd, path: &[u8]) -> Result<Found> {
-    let above = path.iter().rposition(|byte| *byte == b'/').map_or(&path[..0], |slash| &path[..slash]);
-    if hides(layer, above)? { Ok(Found::Nothing) } else { shown(below, path) }
+    if hides(layer, split(path).0)? { Ok(Found::Nothing) } else { shown(below, path) }
 }
 
 /// The path as the layers `below`, lowest first, show it without regard to what is above them.

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::below::{Found, directory, find, is_merged, is_opaque, shown};
 use super::unpack::copy_attributes;
 use crate::layer::Applied;
+use crate::tree::split;
 use crate::{Error, Kind, Result};
 
 /// Makes `layer` with what was `applied` to it one that can stand on `below`, lowest first.
@@ -94,13 +95,6 @@ fn in_passing(directory: &OwnedFd, work: impl FnOnce() -> std::io::Result<()>) -
     work()?;
     let nanoseconds = u32::try_from(status.st_mtime_nsec).unwrap_or_default();
     set_times(directory, Timestamp { seconds: status.st_mtime, nanoseconds })
-}
-
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|byte| *byte == b'/') {
-        Some(slash) => (&path[..slash], &path[slash + 1..]),
-        None => (&path[..0], path),
-    }
 }
 
 fn failed(path: &[u8], e: std::io::Error) -> Error {

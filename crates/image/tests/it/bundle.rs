@@ -241,6 +241,7 @@ fn limits_and_namespaces_follow_the_request() {
     assert_eq!(kinds(&none), ["pid", "ipc", "uts", "mount", "network", "cgroup"]);
     let overrides = Overrides {
         memory: Some(64 << 20),
+        memory_and_swap: Some(128 << 20),
         milli_cpus: Some(1500),
         pids: Some(100),
         cgroups_path: Some("/p".into()),
@@ -248,7 +249,8 @@ fn limits_and_namespaces_follow_the_request() {
     };
     let linux = config(r#"{"Cmd":["a"]}"#, &overrides).linux.unwrap();
     let resources = linux.resources.unwrap();
-    assert_eq!(resources.memory.unwrap().limit, Some(64 << 20));
+    let memory = resources.memory.unwrap();
+    assert_eq!((memory.limit, memory.swap), (Some(64 << 20), Some(128 << 20)));
     let cpu = resources.cpu.unwrap();
     assert_eq!((cpu.quota, cpu.period), (Some(150_000), Some(100_000)));
     assert_eq!(resources.pids.unwrap().limit, Some(100));

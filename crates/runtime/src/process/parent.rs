@@ -257,9 +257,9 @@ fn launch(
 ) -> Result<Launched> {
     let (ours, theirs) = protocol::channel().context(|| "make a socket pair".to_owned())?;
     let cgroup_fd = cgroup.as_ref().and_then(Cgroup::v2_fd);
-    // Until it is alone in its cgroup, it must not fork.
-    let waits = cgroup.is_some();
     let maps = plan.new.contains(CloneFlags::NEWUSER);
+    // Until it is known to be alone in its cgroup, it must not fork.
+    let waits = maps || cgroup.is_some();
     let hooks = bundle.config.hooks.clone().unwrap_or_default();
     let state = hooks::state_halves(container);
     let forked = fork(token, plan.cloned(), cgroup_fd).map_err(|errno| cannot_clone(errno, maps))?;
@@ -270,7 +270,7 @@ fn launch(
             plan,
             socket: theirs.as_fd(),
             gate: gate.unwrap_or(&theirs).as_fd(),
-            waits: waits || maps,
+            waits,
             runtime_hooks: !(hooks.prestart.is_empty() && hooks.create_runtime.is_empty()),
             single_threaded: token,
             state: [&state.0, &state.1],
@@ -287,7 +287,7 @@ fn launch(
     if maps {
         idmap::write(pid, &plan.uid_mappings, &plan.gid_mappings)?;
     }
-    if waits || maps {
+    if waits {
         go(&ours)?;
     }
     note(container, pid)?;

@@ -1,6 +1,10 @@
 //! How libarchive writes down what is no text: names with `%` and two hexadecimal digits for a byte, values
 //! in base 64, with or without the filling at the end.
 
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
 /// What is wrong with the text.
 type Result<T, E = &'static str> = std::result::Result<T, E>;
 
@@ -28,32 +32,15 @@ fn hexadecimal(digit: u8) -> Result<u8> {
     u8::try_from(value).map_err(|_| MALFORMED)
 }
 
+/// Base 64, whether the end is filled or not.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
 /// The bytes that `text` says.
 pub(super) fn base64(text: &[u8]) -> Result<Vec<u8>> {
-    let digits = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
-    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
-    for group in digits.chunks(4) {
-        let mut bits = 0;
-        for at in 0..4 {
-            bits = bits << 6 | group.get(at).map_or(Ok(0), |digit| sextet(*digit))?;
-        }
-        // Six bits alone are no byte, and whole bytes are as many as their digits but one.
-        let whole = group.len().checked_sub(1).filter(|&whole| whole > 0).ok_or(MALFORMED)?;
-        bytes.extend_from_slice(&bits.to_be_bytes()[1..=whole]);
-    }
-    Ok(bytes)
-}
-
-fn sextet(digit: u8) -> Result<u32> {
-    let value = match digit {
-        b'A'..=b'Z' => digit - b'A',
-        b'a'..=b'z' => digit - b'a' + 26,
-        b'0'..=b'9' => digit - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return Err(MALFORMED),
-    };
-    Ok(value.into())
+    BASE64.decode(text).map_err(|_| MALFORMED)
 }
 
 #[cfg(test)]
