@@ -2,6 +2,7 @@
 
 mod hash;
 mod image;
+mod judge;
 mod start;
 mod unpack;
 mod validate;
@@ -24,9 +25,9 @@ pub(crate) struct Options {
     /// Look for peers in DIR and DIR/bin before PATH.
     #[arg(long, value_name = "DIR")]
     peers: Vec<PathBuf>,
-    /// How often each is run.
-    #[arg(long, default_value_t = 30)]
-    runs: usize,
+    /// How often each is run; 30 times where absent, and twice for the suite of runtimes.
+    #[arg(long)]
+    runs: Option<usize>,
     /// Small input and three runs: shows that the benchmark works, measures nothing.
     #[arg(long)]
     smoke: bool,
@@ -41,16 +42,22 @@ enum What {
     Unpack,
     Hash,
     Validate,
+    Judge,
 }
 
 impl Options {
     /// What the check of every change runs.
     pub(crate) fn smoke() -> Options {
-        Options { what: None, peers: Vec::new(), runs: 3, smoke: true, json: false }
+        Options { what: None, peers: Vec::new(), runs: None, smoke: true, json: false }
     }
 
     fn runs(&self) -> usize {
-        if self.smoke { 3 } else { self.runs.max(1) }
+        if self.smoke { 3 } else { self.runs.unwrap_or(30).max(1) }
+    }
+
+    /// How often a whole suite is run: at least twice, for what it says to be compared.
+    fn suites(&self) -> usize {
+        if self.smoke { 2 } else { self.runs.unwrap_or(2).max(2) }
     }
 
     /// The peer `name`; prints the reason where there is none.
@@ -125,10 +132,14 @@ impl Contender {
     }
 
     fn median(&self) -> f64 {
-        let mut times = self.times.clone();
-        times.sort_by(f64::total_cmp);
-        times.get(times.len() / 2).copied().unwrap_or_default()
+        median(&self.times)
     }
+}
+
+fn median(times: &[f64]) -> f64 {
+    let mut times = times.to_vec();
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
 /// Those of `peers` that can run here: one that cannot must not end the comparison with the others.
@@ -198,6 +209,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if wanted(What::Validate) {
         validate::run(options)?;
+    }
+    if wanted(What::Judge) {
+        judge::run(options)?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use plimsoll_test_support::{Host, Need, have, skipped};
+use plimsoll_test_support::{Host, Need, at_terminal, have, skipped};
 use tempfile::TempDir;
 
 use crate::volumes::layout_with_volumes;
@@ -282,15 +282,13 @@ fn a_container_of_another_id_is_entered_killed_and_removed() {
 #[test]
 fn a_terminal_is_the_users_inside() {
     let Some(user) = User::new() else { return };
-    if !have(&[Need::Program("script")]) {
-        return;
-    }
-    let line = "plimsoll run --rm -it -u me busybox sh -c 'tty; stat -c %u:%g /dev/pts/0; exit 3'";
-    let output = user.line(&["script", "-qec", line, "/dev/null"]).output().unwrap();
-    // `script` types a NUL at the end of its input, whose echo comes at any moment.
-    let printed = String::from_utf8(output.stdout).unwrap().replace(['\r', '\0'], "").replace("^@", "");
-    assert!(printed.contains("/dev/pts/0\n1000:5\n"), "{printed}");
-    assert_eq!(output.status.code(), Some(3));
+    let script = "tty; stat -c %u:%g /dev/pts/0; exit 3";
+    let line = ["plimsoll", "run", "--rm", "-it", "-u", "me", "busybox", "sh", "-c", script];
+    let (written, status) =
+        at_terminal(user.line(&[&["setsid", "--ctty", "--wait"], &line[..]].concat()), 24, 80);
+    // How far the image has come is drawn before it.
+    assert!(written.ends_with("/dev/pts/0\n1000:5\n"), "{written}");
+    assert_eq!(status.code(), Some(3));
 }
 
 #[test]

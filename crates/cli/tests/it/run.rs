@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use plimsoll_test_support::{Need, have, have_controller, skipped};
+use plimsoll_test_support::{at_terminal, have_controller, skipped};
 use serde_json::Value;
 
 use crate::Sandbox;
@@ -240,23 +240,16 @@ fn a_warning_of_our_runtime_is_told_once() {
 #[test]
 fn a_terminal_is_a_terminal() {
     let Some(sandbox) = Sandbox::busybox() else { return };
-    if !have(&[Need::Program("script")]) {
-        return;
-    }
-    let program = env!("CARGO_BIN_EXE_plimsoll");
-    let line = format!(
-        "stty rows 31 cols 79; {program} --root {}/store run --rm -it busybox sh -c 'tty; stat -c %F /dev/console; exit 3'",
-        sandbox.path().display()
-    );
-    let output = std::process::Command::new("script")
-        .args(["-qec", &line, "/dev/null"])
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    // `script` types a NUL at the end of its input, whose echo comes at any moment.
-    let printed = String::from_utf8(output.stdout).unwrap().replace(['\r', '\0'], "").replace("^@", "");
-    assert!(printed.contains("/dev/pts/0\ncharacter special file\n"), "{printed}");
-    assert_eq!(output.status.code(), Some(3));
+    let mut command = std::process::Command::new("setsid");
+    command
+        .args(["--ctty", "--wait", env!("CARGO_BIN_EXE_plimsoll"), "--root"])
+        .arg(sandbox.path().join("store"));
+    command.args(["run", "--rm", "-it", "busybox", "sh", "-c"]);
+    command.arg("tty; stty size; stat -c %F /dev/console; exit 3");
+    let (written, status) = at_terminal(command, 31, 79);
+    // How far the image has come is drawn before it.
+    assert!(written.ends_with("/dev/pts/0\n31 79\ncharacter special file\n"), "{written}");
+    assert_eq!(status.code(), Some(3));
     let said = sandbox.fails(&["run", "--rm", "-t", "busybox", "true"], 125);
     assert_eq!(said, "plimsoll: -t needs a terminal, and standard input is none");
 }

@@ -61,8 +61,12 @@ impl Desk {
     }
 
     fn judge_on(&self, only: &str) -> Option<Judged> {
+        self.judge_by(self.command(&self.path("subject"), only))
+    }
+
+    fn judge_by(&self, mut judge: Command) -> Option<Judged> {
         let before = self.look();
-        let output = self.command(&self.path("subject"), only).output().unwrap();
+        let output = judge.output().unwrap();
         let after = self.look();
         let Output { status, stdout, stderr } = output;
         let said = String::from_utf8([stdout, stderr].concat()).unwrap();
@@ -250,6 +254,28 @@ fn a_chain_of_processes_that_each_make_the_next_is_ended() {
     let before = desk.look();
     desk.other("digest").output().unwrap();
     assert_eq!(desk.look(), before);
+}
+
+#[test]
+fn one_that_freezes_what_it_leaves_is_ended() {
+    let freezer = Path::new("/sys/fs/cgroup/freezer");
+    if !have(&[Need::Root]) {
+        return;
+    }
+    if !freezer.join("cgroup.procs").exists() {
+        return skipped("this host has no freezer of cgroup version 1, in which nobody can be killed");
+    }
+    let body = "case \" $* \" in *' create '*) ;; *) exit 1;; esac\n\
+                bundle=$(echo \"$*\" | sed 's/.*--bundle \\([^ ]*\\).*/\\1/')\n\
+                cgroup=/sys/fs/cgroup/freezer$(sed 's/.*\"cgroupsPath\": *\"\\([^\"]*\\)\".*/\\1/' \"$bundle/config.json\")\n\
+                mkdir \"$cgroup\"; setsid sleep 1000 > /dev/null 2>&1 &\n\
+                echo $! > \"$cgroup/cgroup.procs\"; echo FROZEN > \"$cgroup/freezer.state\"; exit 1";
+    let desk = Desk::new(body);
+    let mut judge = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+    judge.args(["conformance", "run", "--only", "control", "--patience", "20", "-o", "results.json"]);
+    judge.arg(desk.path("subject")).current_dir(desk.dir.path()).env("TMPDIR", desk.dir.path());
+    let Some(judged) = desk.judge_by(judge) else { return };
+    judged.all_are("INCONCLUSIVE", "the minimal container does not run: create exited with 1");
 }
 
 #[test]

@@ -121,6 +121,13 @@ fn parse(stat: &str) -> Option<(String, char, i32)> {
     Some((stat.get(start + 1..end)?.to_owned(), state, fields.next()?.parse().ok()?))
 }
 
+/// What is there of this process and of the cgroups whose path holds `mark`, after all of it was to be gone.
+pub(crate) fn left(mark: &str) -> Vec<String> {
+    let running = descendants().into_iter().filter(|process| !process.dead);
+    let processes = running.map(|process| format!("process {} {}", process.pid, process.name));
+    processes.chain(cgroups(mark).into_iter().map(|path| format!("cgroup {path}"))).collect()
+}
+
 /// Collects children that have exited and that nobody waits for any more.
 fn reap() {
     while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
@@ -134,12 +141,7 @@ pub(crate) fn kill_descendants() {
         if left.is_empty() {
             return;
         }
-        for process in left.iter().filter(|process| !process.dead) {
-            if let Some(pid) = Pid::from_raw(process.pid) {
-                // It may have exited meanwhile.
-                let _ = kill_process(pid, Signal::KILL);
-            }
-        }
+        left.iter().filter(|process| !process.dead).for_each(end);
         // Orphans come to this process, which is their reaper; so there is always somebody to wait for.
         if wait(WaitOptions::empty()).is_err() {
             return;
@@ -152,21 +154,42 @@ pub(crate) fn kill_descendants() {
 pub(crate) fn kill_orphans(workers: &[i32]) {
     let own = rustix::process::getpid().as_raw_nonzero().get();
     loop {
-        let orphans: Vec<Pid> = processes()
+        let orphans: Vec<Descendant> = processes()
             .into_iter()
             .filter(|(process, parent)| *parent == own && !workers.contains(&process.pid))
-            .filter_map(|(process, _)| Pid::from_raw(process.pid))
+            .map(|(process, _)| process)
             .collect();
         if orphans.is_empty() {
             return;
         }
-        for pid in orphans {
+        for orphan in orphans {
             // One that has exited meanwhile is only waited for.
-            let _ = kill_process(pid, Signal::KILL);
-            if waitpid(Some(pid), WaitOptions::empty()).is_err() {
+            end(&orphan);
+            if waitpid(Pid::from_raw(orphan.pid), WaitOptions::empty()).is_err() {
                 return;
             }
         }
+    }
+}
+
+fn end(process: &Descendant) {
+    if let Some(pid) = Pid::from_raw(process.pid) {
+        // It may have exited meanwhile.
+        let _ = kill_process(pid, Signal::KILL);
+        thaw(pid);
+    }
+}
+
+/// Nobody dies in a frozen cgroup of version 1, so the process is taken out of its own into the one that this
+/// process runs in.
+fn thaw(pid: Pid) {
+    let freezer = Path::new(CGROUPS).join("freezer");
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = own.lines().find_map(|line| line.split_once(":freezer:").map(|(_, path)| path));
+    if let Some(own) = own {
+        // Where there is no such hierarchy, or it is not for this user to write to, nobody was frozen in it.
+        let place = freezer.join(own.trim_start_matches('/')).join("cgroup.procs");
+        let _ = std::fs::write(place, pid.as_raw_nonzero().to_string());
     }
 }
 

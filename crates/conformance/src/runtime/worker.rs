@@ -20,7 +20,7 @@ use crate::error::{Context as _, Error, Kind, Result};
 use crate::results::{CaseRecord, JudgementRecord};
 
 use super::cases::suite;
-use super::host::{self, Host};
+use super::host;
 use super::keeper;
 use super::settings::Settings;
 use super::stage::Stage;
@@ -45,7 +45,6 @@ pub fn work(name: &str, index: &str) -> Result<()> {
     std::fs::create_dir(&place).context(|| format!("make {}", place.display()))?;
     let mark = settings.mark_of(index);
     let start = Instant::now();
-    let before = Host::look(&mark, &[]);
     let mut stage = Stage::new(settings, place.clone(), mark.clone());
     if other_cgroups {
         stage.note_own("mount");
@@ -58,9 +57,10 @@ pub fn work(name: &str, index: &str) -> Result<()> {
         done = Err(Error::new(Kind::Suite, "a case that always applies says that it does not").into());
     }
     finish(&mut stage);
-    let left = before.diff(&Host::look(&mark, &[]));
+    let left = host::left(&mark);
     if !left.is_empty() {
-        stage.evidence.record("leftover", left);
+        let why = format!("the case could not be cleaned up; there is still {}", left.join(", "));
+        done = Err(Error::new(Kind::Suite, why).into());
     }
     unmount_below(&place);
     let milliseconds = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -154,9 +154,10 @@ fn a_process_is_put_into_a_cgroup_below_the_containers() {
         let above = directory(controllers, path);
         std::fs::create_dir(above.join("below")).unwrap();
         // Version 1 takes no process into a set of no processors.
-        for name in ["cpuset.cpus", "cpuset.mems"].iter().filter(|name| above.join(name).exists()) {
+        let below = above.join("below");
+        for name in ["cpuset.cpus", "cpuset.mems"].iter().filter(|name| below.join(name).exists()) {
             let set = std::fs::read(above.join(name)).unwrap();
-            std::fs::write(above.join("below").join(name), set).unwrap();
+            std::fs::write(below.join(name), set).unwrap();
         }
     }
     let of_added = |args: &[&str]| {

@@ -9,8 +9,9 @@ use crate::Reason;
 use crate::case::{Case, Obstacle};
 use crate::evidence::Judge;
 use crate::evidence::judge::{all, equals, satisfies};
-use crate::runtime::Stage;
 use crate::runtime::caller::Caller;
+use crate::runtime::stage::brief;
+use crate::runtime::{CgroupDriver, Stage};
 use crate::verdict::Judgement;
 
 pub(super) fn cases() -> Vec<Case<Stage>> {
@@ -23,6 +24,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
         namespaces(),
         capabilities(),
         cgroups(),
+        by_systemd(),
     ];
     cases.extend(LISTS.iter().map(list));
     cases.extend(CLAIMS.iter().map(claim));
@@ -454,6 +456,48 @@ fn cgroups() -> Case<Stage> {
         })
     };
     Case::new("features/cgroups", run).rule("FLX-CG-v1", judge("v1")).rule("FLX-CG-v2", judge("v2"))
+}
+
+/// What is said about systemd's driver is held against a container that is made with it, in the runs that use it.
+fn by_systemd() -> Case<Stage> {
+    let run = |stage: &mut Stage| {
+        if stage.settings.cgroup_driver != CgroupDriver::Systemd {
+            let why = "this run does not use the runtime's systemd driver";
+            return Err(Obstacle::Skip(Reason::Configuration, why.to_owned()));
+        }
+        features(stage)?;
+        stage.evidence.record("root", stage.caller == Caller::Root);
+        let mut container = stage.bundle(&stage.config(&["exit:0"]))?;
+        let ran = stage.create(&mut container)?;
+        let cgroups = container.pid.map(|pid| std::fs::read_to_string(format!("/proc/{pid}/cgroup")));
+        let cgroups = cgroups.and_then(Result::ok).unwrap_or_default();
+        let unit = cgroups
+            .lines()
+            .any(|line| line.split('/').any(|name| name.contains(stage.mark()) && name.ends_with(".scope")));
+        stage.evidence.record("create", brief(&ran));
+        stage.evidence.record("unit", unit);
+        stage.clean(&container)
+    };
+    let judge = |member: &'static str, root: bool| {
+        Box::new(move |evidence: &crate::Evidence| {
+            let claimed = evidence.at(&format!("/features/linux/cgroup/{member}")).and_then(Value::as_bool);
+            let Some(claimed) = claimed else { return Judgement::not_applicable("nothing is said about it") };
+            if evidence.at("/root") != Some(&json!(root)) {
+                let who = if root { "root" } else { "an ordinary user" };
+                return Judgement::skip(Reason::Privilege, format!("the runtime was not run by {who}"));
+            }
+            let works =
+                evidence.at("/create/exit") == Some(&json!(0)) && evidence.at("/unit") == Some(&json!(true));
+            let expected =
+                format!("a container {} a unit of systemd's", if claimed { "is made in" } else { "gets no" });
+            let observed =
+                format!("create: {}; in a unit: {}", evidence.show("/create"), evidence.show("/unit"));
+            Judgement::of(works == claimed, expected, observed)
+        })
+    };
+    Case::new("features/systemd", run)
+        .rule("FLX-CG-systemd", judge("systemd", true))
+        .rule("FLX-CG-systemdUser", judge("systemdUser", false))
 }
 
 /// A list whose every entry is tried in a configuration of its own.

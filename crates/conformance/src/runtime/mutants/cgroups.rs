@@ -20,7 +20,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
 }
 
 /// What is not applied, below `/linux/resources`, and who has to notice.
-const LIMITS: [(&str, &[&str]); 22] = [
+const LIMITS: [(&str, &[&str]); 25] = [
     ("memory/limit", &["LNX-MEM-limit", "LNX-MEM-oom"]),
     ("memory/reservation", &["LNX-MEM-reservation"]),
     ("memory/swap", &["LNX-MEM-swap"]),
@@ -40,6 +40,9 @@ const LIMITS: [(&str, &[&str]); 22] = [
     ("blockIO/throttleWriteBpsDevice", &["LNX-BIO-throttleWriteBpsDevice"]),
     ("blockIO/throttleReadIOPSDevice", &["LNX-BIO-throttleReadIOPSDevice"]),
     ("blockIO/throttleWriteIOPSDevice", &["LNX-BIO-throttleWriteIOPSDevice"]),
+    ("blockIO/weight", &["LNX-BIO-weight"]),
+    ("network/classID", &["LNX-CGN-01"]),
+    ("network/priorities", &["LNX-CGN-02"]),
     ("unified", &["LNX-UNI-01", "LNX-UNI-02", "LNX-UNI-03"]),
     ("devices", &["LNX-CGD-01", "LNX-DEV-11", "LNX-CGD-05"]),
     ("memory", &["LNX-UNI-05"]),

@@ -37,7 +37,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
 
 type Entry = (&'static str, &'static str, &'static [&'static str], fn(&mut Value));
 
-const TABLE: [Entry; 9] = [
+const TABLE: [Entry; 10] = [
     (
         "features-without-least-version",
         "features lacks ociVersionMin",
@@ -108,6 +108,15 @@ const TABLE: [Entry; 9] = [
         |features| {
             put(features, "/linux/cgroup/v1", false);
             put(features, "/linux/cgroup/v2", false);
+        },
+    ),
+    (
+        "features-denies-systemd",
+        "features denies systemd's driver, which it has",
+        &["FLX-CG-systemd", "FLX-CG-systemdUser"],
+        |features| {
+            put(features, "/linux/cgroup/systemd", false);
+            put(features, "/linux/cgroup/systemdUser", false);
         },
     ),
 ];
