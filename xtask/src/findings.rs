@@ -71,7 +71,11 @@ fn place(results: &Results) -> String {
     let of = |name: &str| results.environment.get(name).map_or("", String::as_str);
     let user = if of("user") == "root" { "As root" } else { "As an ordinary user" };
     let driver = if of("cgroupDriver") == "systemd" { ", by the systemd driver" } else { "" };
-    format!("{user}{driver}, on Linux {}", of("kernel"))
+    let cgroups = match of("cgroup") {
+        "v2" => String::new(),
+        other => format!(" with {other} cgroups"),
+    };
+    format!("{user}{driver}, on Linux {}{cgroups}", of("kernel"))
 }
 
 fn section(place: &str, mut columns: Vec<Results>, registry: &Registry) -> Result<String> {

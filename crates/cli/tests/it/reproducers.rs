@@ -69,7 +69,19 @@ impl Desk {
         let mut command = Command::new("unshare");
         command.args(["--pid", "--fork", "--kill-child", "--mount-proc", "timeout", "60", "sh"]).arg(&file);
         command.env("RUNTIME", &self.runtime).env("PROBE", self.dir.path().join("probe"));
-        command.env("TMPDIR", self.dir.path()).output().unwrap()
+        let output = command.env("TMPDIR", self.dir.path()).output().unwrap();
+        remove_cgroups(script);
+        output
+    }
+}
+
+/// Removes the cgroups of a script, which one that fails has left.
+fn remove_cgroups(script: &str) {
+    let paths = script.split("\"cgroupsPath\": \"/").skip(1).filter_map(|rest| rest.split('"').next());
+    for path in paths {
+        for hierarchy in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"] {
+            let _ = std::fs::remove_dir(Path::new(hierarchy).join(path));
+        }
     }
 }
 
