@@ -12,11 +12,19 @@ use super::{Lane, Options as Machine};
 use crate::compile;
 use crate::shell::output;
 
-/// Crates whose tests make containers, cgroups or trees.
-const PACKAGES: [&str; 5] =
-    ["plimsoll-sys", "plimsoll-cgroups", "plimsoll-runtime", "plimsoll-image", "plimsoll-cli"];
+/// The crates of the product.
+const PACKAGES: [&str; 8] = [
+    "plimsoll-digest",
+    "plimsoll-spec",
+    "plimsoll-sys",
+    "plimsoll-cgroups",
+    "plimsoll-image",
+    "plimsoll-runtime",
+    "plimsoll-conformance",
+    "plimsoll-cli",
+];
 
-/// Tests of the judge: their limits of time are those of a host, and `vm conformance` runs it in the machine.
+/// Tests of the tool in which the judge works: their limits of time are those of a host, and `vm conformance` runs it in the machine.
 const LEFT_OUT: [&str; 5] =
     ["image_mutants::", "mutants::", "reproducers::", "rootless::a_runtime_is_judged", "subjects::"];
 
@@ -74,17 +82,18 @@ pub(super) fn run(machine: &Machine, options: &Options) -> Result<()> {
 /// Runs every test program, whatever becomes of the others.
 fn script(tests: &[(String, PathBuf)], filter: &[String]) -> String {
     let mut script = "failed=0\n".to_owned();
-    let left_out = LEFT_OUT.map(|name| format!("--skip {name}")).join(" ");
-    for name in LEFT_OUT {
-        script.push_str(&format!(
-            "echo 'skipped: {name}: its limits of time ask for a processor that is not emulated'\n"
-        ));
-    }
     for (name, path) in tests {
+        let left_out = if name.starts_with("plimsoll-cli ") { &LEFT_OUT[..] } else { &[] };
+        for name in left_out {
+            script.push_str(&format!(
+                "echo 'skipped: {name}: its limits of time ask for a processor that is not emulated'\n"
+            ));
+        }
+        let left_out: String = left_out.iter().map(|name| format!("--skip {name} ")).collect();
         let program = quote(&[path.to_string_lossy()]);
         let title = quote(&[format!("== {name}")]);
         script.push_str(&format!(
-            "echo {title}\n{program} --test-threads=2 {left_out} {} || {{ failed=1; echo {title}: failed; }}\n",
+            "echo {title}\n{program} --test-threads=2 {left_out}{} || {{ failed=1; echo {title}: failed; }}\n",
             quote(filter)
         ));
     }

@@ -113,10 +113,7 @@ fn request(verb: &RunConformance) -> Result<(Request, Option<tempfile::TempDir>)
         version: verb.spec.clone(),
         only: verb.only.clone(),
         jobs: manner.jobs.unwrap_or(processors + 1),
-        cgroup_driver: match verb.cgroup_driver {
-            Driver::Cgroupfs => CgroupDriver::Cgroupfs,
-            Driver::Systemd => CgroupDriver::Systemd,
-        },
+        cgroup_driver: cgroup_driver(verb.cgroup_driver),
         only_cgroup2: verb.only_cgroup2,
         probe,
         worker: worker_command(std::env::current_exe().context("find this program")?.into()),
@@ -137,6 +134,13 @@ fn run_request(request: &Request) -> Result<Results> {
     let results = runtime::run(request, &registry, &mut show)?;
     bar.finish_and_clear();
     Ok(results)
+}
+
+fn cgroup_driver(driver: Driver) -> CgroupDriver {
+    match driver {
+        Driver::Cgroupfs => CgroupDriver::Cgroupfs,
+        Driver::Systemd => CgroupDriver::Systemd,
+    }
 }
 
 /// The probe's file, and what must be held while it is used.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::Driver;
+
 /// `conformance mutants`. The runtime that they stand before is the one of `--runtime`.
 #[derive(Debug, Args)]
 pub struct Mutants {
@@ -14,6 +16,9 @@ pub struct Mutants {
     /// Run so many cases at a time; the default is one more than there are processors.
     #[arg(short, long, value_name = "NUMBER")]
     pub jobs: Option<usize>,
+    /// Who makes the cgroups of containers.
+    #[arg(long, value_enum, default_value_t)]
+    pub cgroup_driver: Driver,
     /// Show the runtime cgroup v2 alone, in a private mount namespace.
     #[arg(long)]
     pub only_cgroup2: bool,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use plimsoll_conformance::runtime::mutants::{self, Proof};
-use plimsoll_conformance::runtime::{CgroupDriver, Request, Subject};
+use plimsoll_conformance::runtime::{Request, Subject};
 
 use crate::args::conformance::mutants::{Mutant, Mutants};
 use crate::args::conformance::worker_command;
@@ -34,7 +34,7 @@ pub(super) fn prove(verb: &Mutants, runtime: Option<&Path>) -> Result<ExitCode> 
             version: "1.3.0".to_owned(),
             only: Vec::new(),
             jobs: verb.jobs.unwrap_or(processors + 1),
-            cgroup_driver: CgroupDriver::Cgroupfs,
+            cgroup_driver: super::cgroup_driver(verb.cgroup_driver),
             only_cgroup2: verb.only_cgroup2,
             probe,
             worker: worker_command(program.clone().into()),
