@@ -24,7 +24,8 @@ const PACKAGES: [&str; 8] = [
     "plimsoll-cli",
 ];
 
-/// Tests of the tool in which the judge works: their limits of time are those of a host, and `vm conformance` runs it in the machine.
+/// Tests of the tool in which the judge works: their limits of time are those of a host, and `vm conformance`
+/// runs it in the machine.
 const LEFT_OUT: [&str; 5] =
     ["image_mutants::", "mutants::", "reproducers::", "rootless::a_runtime_is_judged", "subjects::"];
 
