@@ -1,54 +1,67 @@
 //! The whole suite of runtimes: how long it takes for each of them, and whether it says the same every time.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
+use plimsoll_conformance::report::diff::{Changed, diff};
+use plimsoll_conformance::{Results, Verdict};
 use serde_json::{Value, json};
 
 use super::{Options, median};
 use crate::compile;
-
-/// Verdicts by the ids of requirements.
-type Verdicts = BTreeMap<String, String>;
 
 /// A runtime, and what was said of it.
 struct Subject {
     name: String,
     program: PathBuf,
     times: Vec<f64>,
-    verdicts: Verdicts,
-    /// Requirements whose verdict was not the same every time.
+    /// Of the last time.
+    results: Option<Results>,
+    /// Requirements whose verdict was another than the time before.
     unsteady: Vec<String>,
 }
 
 impl Subject {
     fn new(name: &str, program: PathBuf) -> Subject {
-        let (times, unsteady) = (Vec::new(), Vec::new());
-        Subject { name: name.to_owned(), program, times, verdicts: Verdicts::new(), unsteady }
+        Subject { name: name.to_owned(), program, times: Vec::new(), results: None, unsteady: Vec::new() }
     }
 
     /// Has it judged once more by `judge`, in the folder `place`.
     fn run(&mut self, judge: &Path, place: &Path, selection: &[&str]) -> Result<()> {
-        let results = place.join("results.json");
+        let file = place.join("results.json");
         let mut command = Command::new(judge);
-        command.args(["conformance", "run"]).args(selection).arg("-o").arg(&results).arg(&self.program);
+        command.args(["conformance", "run"]).args(selection).arg("-o").arg(&file).arg(&self.program);
         let start = Instant::now();
         let output = command.current_dir(place).output().with_context(|| format!("judge {}", self.name))?;
-        let seconds = start.elapsed().as_secs_f64();
+        self.times.push(start.elapsed().as_secs_f64());
         // Its exit code is about the subject; what tells that it has judged is what it wrote.
         let said = || format!("judge {}: {}", self.name, String::from_utf8_lossy(&output.stderr).trim());
-        let verdicts = verdicts(&std::fs::read(&results).with_context(said)?).with_context(said)?;
-        std::fs::remove_file(&results)?;
-        if !self.times.is_empty() {
-            self.unsteady.extend(differing(&self.verdicts, &verdicts));
+        let results = Results::read(&file).with_context(said)?;
+        std::fs::remove_file(&file)?;
+        if let Some(before) = &self.results {
+            let changed = diff(before, &results).rows;
+            self.unsteady.extend(changed.iter().map(|row| format!("{}: {}", self.name, both(row))));
         }
-        self.times.push(seconds);
-        self.verdicts = verdicts;
+        self.results = Some(results);
         Ok(())
     }
+
+    /// Whether it runs containers here: of one that does not, the suite says the same every time.
+    fn works(&self) -> bool {
+        let counts = self.results.as_ref().map(Results::counts).unwrap_or_default();
+        counts.get(&Verdict::Pass).is_some_and(|count| *count > 0)
+    }
+
+    fn requirements(&self) -> usize {
+        self.results.as_ref().map_or(0, |results| results.rows.len())
+    }
+}
+
+fn both(row: &Changed) -> String {
+    let said = |verdict: Option<Verdict>| verdict.map_or("absent", Verdict::as_str);
+    format!("{}: {}, then {}", row.id, said(row.before), said(row.after))
 }
 
 pub(super) fn run(options: &Options) -> Result<()> {
@@ -65,6 +78,12 @@ pub(super) fn run(options: &Options) -> Result<()> {
         for subject in &mut subjects {
             subject.run(&built.binary("plimsoll"), place.path(), selection)?;
         }
+        if subjects.first().is_none_or(|ours| !ours.works()) {
+            bail!("plimsoll-runtime passes nothing");
+        }
+        for subject in subjects.extract_if(.., |subject| !subject.works()) {
+            println!("skipped: {}: it runs no container here", subject.name);
+        }
     }
     print(&subjects, options);
     let unsteady: Vec<String> = subjects.iter().flat_map(|subject| subject.unsteady.clone()).collect();
@@ -77,7 +96,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
 fn print(subjects: &[Subject], options: &Options) {
     let title = "judge: the suite of runtimes";
     if options.json {
-        let row = |s: &Subject| json!({"name": s.name, "medianSeconds": median(&s.times), "requirements": s.verdicts.len(), "unsteady": s.unsteady});
+        let row = |s: &Subject| json!({"name": s.name, "medianSeconds": median(&s.times), "requirements": s.requirements(), "unsteady": s.unsteady});
         let rows: Vec<Value> = subjects.iter().map(row).collect();
         println!("{}", json!({"benchmark": title, "runs": options.suites(), "results": rows}));
         return;
@@ -85,43 +104,7 @@ fn print(subjects: &[Subject], options: &Options) {
     println!("{title}, median of {} runs", options.suites());
     println!("  {:<18} {:>12} {:>14} {:>28}", "", "median s", "requirements", "not the same every time");
     for s in subjects {
-        let (seconds, rows, unsteady) = (median(&s.times), s.verdicts.len(), s.unsteady.len());
+        let (seconds, rows, unsteady) = (median(&s.times), s.requirements(), s.unsteady.len());
         println!("  {:<18} {seconds:>12.1} {rows:>14} {unsteady:>28}", s.name);
-    }
-}
-
-fn verdicts(results: &[u8]) -> Result<Verdicts> {
-    let results: Value = serde_json::from_slice(results)?;
-    let rows = results.get("rows").and_then(Value::as_array).context("results without rows")?;
-    let row = |row: &Value| {
-        let text = |name: &str| Some(row.get(name)?.as_str()?.to_owned());
-        Some((text("id")?, text("verdict")?))
-    };
-    rows.iter().map(row).collect::<Option<_>>().context("a row without an id and a verdict")
-}
-
-/// The requirements whose verdict is not the same in both, with both.
-fn differing(first: &Verdicts, second: &Verdicts) -> Vec<String> {
-    let ids = first.keys().chain(second.keys().filter(|id| !first.contains_key(*id)));
-    let said = |verdicts: &Verdicts, id: &str| verdicts.get(id).map_or("absent", String::as_str).to_owned();
-    ids.filter(|id| first.get(*id) != second.get(*id))
-        .map(|id| format!("{id}: {}, then {}", said(first, id), said(second, id)))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_differs_is_named_with_both_verdicts() {
-        let read = |text: &str| verdicts(text.as_bytes()).unwrap();
-        let first = read(r#"{"rows":[{"id":"A","verdict":"PASS"},{"id":"B","verdict":"FAIL"}]}"#);
-        let second = read(r#"{"rows":[{"id":"A","verdict":"SKIP"},{"id":"C","verdict":"PASS"}]}"#);
-        assert_eq!(differing(&first, &first), [""; 0]);
-        let want = ["A: PASS, then SKIP", "B: FAIL, then absent", "C: absent, then PASS"];
-        assert_eq!(differing(&first, &second), want);
-        assert!(verdicts(br#"{"rows":[{"id":"A"}]}"#).is_err());
-        assert!(verdicts(b"{}").is_err());
     }
 }

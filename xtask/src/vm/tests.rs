@@ -84,13 +84,15 @@ pub(super) fn run(machine: &Machine, options: &Options) -> Result<()> {
 fn script(tests: &[(String, PathBuf)], filter: &[String]) -> String {
     let mut script = "failed=0\n".to_owned();
     for (name, path) in tests {
-        let left_out = if name.starts_with("plimsoll-cli ") { &LEFT_OUT[..] } else { &[] };
-        for name in left_out {
-            script.push_str(&format!(
-                "echo 'skipped: {name}: its limits of time ask for a processor that is not emulated'\n"
-            ));
+        let mut left_out = String::new();
+        if name == "plimsoll-cli test" {
+            for name in LEFT_OUT {
+                script.push_str(&format!(
+                    "echo 'skipped: {name}: its limits of time ask for a processor that is not emulated'\n"
+                ));
+                left_out.push_str(&format!("--skip {name} "));
+            }
         }
-        let left_out: String = left_out.iter().map(|name| format!("--skip {name} ")).collect();
         let program = quote(&[path.to_string_lossy()]);
         let title = quote(&[format!("== {name}")]);
         script.push_str(&format!(

@@ -121,7 +121,7 @@ fn parse(stat: &str) -> Option<(String, char, i32)> {
     Some((stat.get(start + 1..end)?.to_owned(), state, fields.next()?.parse().ok()?))
 }
 
-/// What is there of this process and of the cgroups whose path holds `mark`, after all of it was to be gone.
+/// What still descends from this process, and the cgroups whose path still holds `mark`.
 pub(crate) fn left(mark: &str) -> Vec<String> {
     let running = descendants().into_iter().filter(|process| !process.dead);
     let processes = running.map(|process| format!("process {} {}", process.pid, process.name));

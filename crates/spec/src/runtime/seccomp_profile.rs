@@ -91,7 +91,8 @@ const OF_CAPABILITIES: &[(&str, &[&str])] = &[
     ("CAP_PERFMON", &["perf_event_open"]),
 ];
 
-/// Address families above 2 that a socket may have: all but AF_VSOCK, AF_ALG and those that reach into the host.
+/// Address families above 2 that a socket may have: all but AF_VSOCK and AF_ALG, which reach out of the container,
+/// and those that newer kernels have given up.
 #[rustfmt::skip]
 const FAMILIES: &[u64] = &[7, 8, 9, 10, 13, 14, 15, 16, 17, 18, 21, 22, 24, 26, 27, 28, 29, 30, 31, 32, 33, 35, 36, 39, 41, 42, 43, 44, 45];
 
