@@ -218,7 +218,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use plimsoll_test_support::write_program;
 
     use super::*;
 
@@ -248,8 +248,7 @@ mod tests {
         let time = dir.path().join("time");
         let measured = |peak: &str, script: &'static str| {
             let text = format!("#!/bin/sh\necho {peak} > \"$4\"; shift 4; exec \"$@\"\n");
-            std::fs::write(&time, text).unwrap();
-            std::fs::set_permissions(&time, std::fs::Permissions::from_mode(0o755)).unwrap();
+            write_program(&time, text.as_bytes()).unwrap();
             let mut contender = contender("it", script);
             contender.weigh(&time).map(|()| contender.memory).map_err(|e| e.to_string())
         };

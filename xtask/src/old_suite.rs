@@ -14,6 +14,7 @@ use std::sync::Mutex;
 
 use anyhow::{Context as _, Result, bail};
 use plimsoll_conformance::runtime::mutants::{Mutant, mutants};
+use plimsoll_test_support::write_program;
 use serde_json::{Value, json};
 
 use crate::compile;
@@ -258,9 +259,7 @@ impl Suite<'_> {
 
     fn script(&self, name: &str, text: &str) -> Result<PathBuf> {
         let file = self.place.join(format!("{name}.sh"));
-        std::fs::write(&file, text).context("write a script")?;
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(&file, mode).context("write a script")?;
+        write_program(&file, text.as_bytes()).context("write a script")?;
         Ok(file)
     }
 

@@ -6,9 +6,10 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+use crate::lock::Lock;
 use crate::{Error, Result, tree};
 
 const PREFIX: &str = ".plimsoll-";
@@ -25,6 +26,8 @@ pub struct Beside {
     parent: OwnedFd,
     name: String,
     folder: OwnedFd,
+    /// Held until the directory that has it is removed.
+    _living: Lock,
     made: OwnedFd,
 }
 
@@ -52,12 +55,19 @@ impl Beside {
             let name = format!("{PREFIX}{}", crate::store::random_name()?);
             let folder = tree::make(parent.as_fd(), &name, 0o700)?;
             // Before it was locked it looked like one of the dead.
-            if !lock(&folder).map_err(failed)? || !stands(&parent, &name, &folder) {
-                continue;
-            }
+            let living = lock(&folder).map_err(failed)?.filter(|_| stands(&parent, &name, &folder));
+            let Some(living) = living else { continue };
             let made = tree::make(folder.as_fd(), MADE, 0o755)
                 .inspect_err(|_| drop(tree::remove(parent.as_fd(), &name)))?;
-            return Ok(Beside { target: target.to_owned(), parent_path, parent, name, folder, made });
+            return Ok(Beside {
+                target: target.to_owned(),
+                parent_path,
+                parent,
+                name,
+                folder,
+                _living: living,
+                made,
+            });
         }
     }
 
@@ -113,7 +123,10 @@ fn remove_dead(parent: &OwnedFd) -> Result<()> {
             // Gone meanwhile, no directory, or somebody else's: nothing of ours.
             Err(_) => continue,
         };
-        if is_own(&folder) && lock(&folder).unwrap_or(false) {
+        if !is_own(&folder) {
+            continue;
+        }
+        if let Ok(Some(_dead)) = lock(&folder) {
             // What cannot be removed is there to be seen, and in nobody's way.
             let _ = tree::remove(parent.as_fd(), &name);
         }
@@ -134,11 +147,8 @@ fn is_own(folder: &OwnedFd) -> bool {
 }
 
 /// Takes the lock, unless somebody alive has it.
-fn lock(folder: &OwnedFd) -> Result<bool, Errno> {
-    match rustix::fs::flock(folder, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => Ok(false),
-        done => done.map(|()| true),
-    }
+fn lock(folder: &OwnedFd) -> Result<Option<Lock>, Errno> {
+    Lock::try_exclusive(rustix::io::fcntl_dupfd_cloexec(folder, 0)?)
 }
 
 /// Whether `folder` is what `name` in `parent` means.

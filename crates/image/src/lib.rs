@@ -40,6 +40,7 @@ mod error;
 mod gzip;
 pub mod image;
 pub mod layer;
+mod lock;
 mod media;
 pub mod platform;
 pub mod snapshot;

@@ -25,9 +25,10 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use plimsoll_digest::Digest;
-use rustix::fs::{FlockOperation, Mode as Permissions, OFlags, RenameFlags, ResolveFlags};
+use rustix::fs::{Mode as Permissions, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use crate::lock::Lock;
 use crate::{Error, Image, Kind, Result, Store, tree};
 
 use overlay::Overlay;
@@ -58,6 +59,8 @@ pub struct Snapshot<'a> {
     store: &'a Store,
     id: String,
     folder: OwnedFd,
+    /// Against [`Store::take_over`]; `None` of what is only looked at.
+    hold: Option<Lock>,
     record: Record,
 }
 
@@ -107,12 +110,14 @@ impl Store {
         let record = Record { layers };
         record.write(staged.folder.as_fd())?;
         let failed = |e| Error::io(format!("hold the snapshot of container {id:?}"), e);
-        // The lock is of what both descriptors share, and no one sees the tree without it.
         let folder = staged.folder.try_clone().map_err(failed)?;
-        rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive).map_err(|e| failed(e.into()))?;
+        // Before anybody can see the tree.
+        let hold = Lock::exclusive(folder.try_clone().map_err(failed)?).map_err(|e| failed(e.into()))?;
         match staged.rename(&containers, id) {
             Err(e) if e.is_errno(Errno::EXIST) => Err(exists()),
-            done => done.map(|()| Snapshot { store: self, id: id.to_owned(), folder, record }),
+            done => {
+                done.map(|()| Snapshot { store: self, id: id.to_owned(), folder, hold: Some(hold), record })
+            }
         }
     }
 
@@ -122,11 +127,12 @@ impl Store {
     /// # Errors
     /// As [`Store::snapshot`].
     pub fn take_over(&self, id: &str) -> Result<Option<Snapshot<'_>>> {
-        let snapshot = self.snapshot(id)?;
+        let mut snapshot = self.snapshot(id)?;
         let failed = |e| Error::io(format!("take over the snapshot of container {id:?}"), e);
-        match rustix::fs::flock(&snapshot.folder, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => return Ok(None),
-            done => done.map_err(failed)?,
+        let folder = rustix::io::fcntl_dupfd_cloexec(&snapshot.folder, 0).map_err(failed)?;
+        snapshot.hold = Lock::try_exclusive(folder).map_err(failed)?;
+        if snapshot.hold.is_none() {
+            return Ok(None);
         }
         // What was opened may have been removed before it was locked, and the name be another's by now.
         let now = tree::open(self.root(), CONTAINERS).and_then(|folder| tree::open(folder.as_fd(), id))?;
@@ -181,7 +187,7 @@ impl Store {
         })?;
         let record = Record::read(folder.as_fd())
             .map_err(|e| Error::new(e.kind(), format!("open the snapshot of container {id:?}")).because(e))?;
-        Ok(Snapshot { store: self, id: id.to_owned(), folder, record })
+        Ok(Snapshot { store: self, id: id.to_owned(), folder, hold: None, record })
     }
 
     /// The identifiers of all containers that have a tree, sorted.

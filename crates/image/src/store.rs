@@ -26,9 +26,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::lock::Lock;
 use crate::{Error, Result, tree};
 
 pub use blob::{BlobReader, DOCUMENT_LIMIT};
@@ -45,7 +46,7 @@ pub struct Store {
 
 /// The right to use content: while it is held, nothing is removed from the store.
 #[derive(Debug)]
-pub struct Lease(#[expect(dead_code, reason = "the lock lasts as long as its descriptor")] OwnedFd);
+pub struct Lease(#[expect(dead_code, reason = "the lock lasts as long as this")] Lock);
 
 impl Store {
     /// Opens the store at `path` and makes it where there is none. Removes what killed processes left
@@ -94,7 +95,7 @@ impl Store {
     /// # Errors
     /// [`crate::Kind::Io`] where the lock cannot be had.
     pub fn share(&self) -> Result<Lease> {
-        self.lock("lock", FlockOperation::LockShared).map(Lease)
+        self.lock("lock", Lock::shared).map(Lease)
     }
 
     pub(crate) fn root(&self) -> BorrowedFd<'_> {
@@ -102,24 +103,20 @@ impl Store {
     }
 
     /// Waits until nobody else uses content.
-    pub(crate) fn exclusive(&self) -> Result<OwnedFd> {
-        self.lock("lock", FlockOperation::LockExclusive)
+    pub(crate) fn exclusive(&self) -> Result<Lock> {
+        self.lock("lock", Lock::exclusive)
     }
 
-    pub(crate) fn try_exclusive(&self) -> Result<Option<OwnedFd>> {
-        match self.lock("lock", FlockOperation::NonBlockingLockExclusive) {
-            Err(e) if e.is_errno(Errno::WOULDBLOCK) => Ok(None),
-            lock => lock.map(Some),
-        }
+    pub(crate) fn try_exclusive(&self) -> Result<Option<Lock>> {
+        self.lock("lock", Lock::try_exclusive)
     }
 
-    fn lock(&self, name: &str, operation: FlockOperation) -> Result<OwnedFd> {
+    fn lock<T>(&self, name: &str, take: impl FnOnce(OwnedFd) -> Result<T, Errno>) -> Result<T> {
         let failed = |e| Error::io(format!("lock store {}", self.path.display()), e);
         // A description of its own for every holder: two threads of one process exclude each other too.
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.root, name, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
-        rustix::io::retry_on_intr(|| rustix::fs::flock(&file, operation)).map_err(failed)?;
-        Ok(file)
+        take(file).map_err(failed)
     }
 
     fn remove_remains(&self) -> Result<()> {

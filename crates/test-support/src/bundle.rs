@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::find_program;
+use crate::{copy_program, find_program};
 
 const APPLETS: [&str; 28] = [
     "sh", "true", "false", "cat", "echo", "env", "id", "ls", "mount", "sleep", "hostname", "stat", "touch",
@@ -37,7 +37,7 @@ impl Bundle {
             std::fs::create_dir(dir.path().join("rootfs").join(name)).expect("make the root file system");
         }
         let busybox = find_program("busybox").expect("busybox is on PATH");
-        std::fs::copy(busybox, bin.join("busybox")).expect("copy busybox");
+        copy_program(&busybox, &bin.join("busybox")).expect("copy busybox");
         for applet in APPLETS {
             symlink("busybox", bin.join(applet)).expect("link an applet");
         }

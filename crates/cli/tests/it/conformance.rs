@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use plimsoll_conformance::{Day, Registry, Results, Verdict, rejudge};
-use plimsoll_test_support::{Need, have};
+use plimsoll_test_support::{Need, have, write_program};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -124,9 +124,7 @@ fn a_run_is_run_again_in_the_same_manner() {
     let desk = Desk::new();
     // It refuses everything, so that no case but the first is tried.
     let script = "#!/bin/sh\necho \"$@\" >> \"${0%/*}/said\"\nexit 1\n";
-    std::fs::write(desk.path("runtime"), script).unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(desk.path("runtime"), mode).unwrap();
+    write_program(&desk.path("runtime"), script.as_bytes()).unwrap();
     let dialect = r#"{"name": "odd", "create": ["make", "{id}"]}"#;
     std::fs::write(desk.path("dialect.json"), dialect).unwrap();
     let probe = ["--probe", "runtime"];

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use plimsoll_conformance::{Verdict, seen};
-use plimsoll_test_support::{Host, Need, find_program, have, skipped};
+use plimsoll_test_support::{Host, Need, find_program, have, skipped, write_program};
 use serde_json::Value;
 
 /// Mutants whose cases need cgroups of version 2 and nothing else.
@@ -113,8 +113,7 @@ exit $code
         place.display(),
         place.display(),
     );
-    std::fs::write(&script, text).unwrap();
-    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    write_program(&script, text.as_bytes()).unwrap();
     script
 }
 
@@ -158,8 +157,8 @@ fn a_mutant_puts_the_configuration_back() {
     std::fs::write(&file, text).unwrap();
     let copy = bundle.path().join("seen");
     let script = bundle.path().join("runtime");
-    std::fs::write(&script, format!("#!/bin/sh\ncat config.json > {}\nexit 7\n", copy.display())).unwrap();
-    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let text = format!("#!/bin/sh\ncat config.json > {}\nexit 7\n", copy.display());
+    write_program(&script, text.as_bytes()).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
     command.args(["conformance", "mutant", "any-version"]).arg(&script).args(["--root", "r", "create", "x"]);
     let status = command.current_dir(bundle.path()).status().unwrap();

@@ -1,11 +1,10 @@
 //! `run`, `exec`, `ps`, `kill`, `rm`: what a container finds, and how it ends.
 
 use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use plimsoll_test_support::{at_terminal, have_controller, skipped};
+use plimsoll_test_support::{at_terminal, have_controller, skipped, write_program};
 use serde_json::Value;
 
 use crate::Sandbox;
@@ -177,8 +176,7 @@ fn logging_runtime(sandbox: &Sandbox, lines: &str, code: u8) -> PathBuf {
         "#!/bin/sh\ncase \"$*\" in *' run '*) ;; *) exit 0;; esac\n\
          while [ \"$1\" != --log ]; do shift; done\ncat > \"$2\" <<'END'\n{lines}END\nexit {code}\n"
     );
-    std::fs::write(&runtime, script).unwrap();
-    std::fs::set_permissions(&runtime, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&runtime, script.as_bytes()).unwrap();
     runtime
 }
 

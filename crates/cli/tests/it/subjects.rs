@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use plimsoll_conformance::{Results, Verdict, rejudge, seen};
-use plimsoll_test_support::{Host, Need, have, skipped};
+use plimsoll_test_support::{Host, Need, have, skipped, write_program};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -19,12 +19,11 @@ impl Desk {
     /// `body` is what the runtime does, as a shell does it.
     fn new(body: &str) -> Desk {
         let dir = tempfile::Builder::new().prefix("plimsoll-subject-").tempdir().unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode;
-        std::fs::set_permissions(dir.path(), mode(0o755)).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(dir.path(), mode).unwrap();
         let desk = Desk { dir };
         let script = format!("#!/bin/sh\nplace=${{0%/*}}\necho \"$@\" >> \"$place/said\"\n{body}\n");
-        std::fs::write(desk.path("subject"), script).unwrap();
-        std::fs::set_permissions(desk.path("subject"), mode(0o755)).unwrap();
+        write_program(&desk.path("subject"), script.as_bytes()).unwrap();
         desk
     }
 

@@ -4,11 +4,11 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use plimsoll_test_support::Tree;
+use plimsoll_test_support::{Tree, write_program};
 use rustix::fs::{XattrFlags, lsetxattr};
 
 use crate::{Sandbox, shell};
@@ -188,8 +188,7 @@ fn add_attributes(lower: &Path) {
 /// The tree that a container of `image` would be started in, as a runtime finds it.
 fn stacked(sandbox: &Sandbox, image: &str) -> Tree {
     let runtime = sandbox.path().join("look");
-    std::fs::write(&runtime, "#!/bin/sh\ncase \"$*\" in *' run '*) echo $$; read line;; esac\n").unwrap();
-    std::fs::set_permissions(&runtime, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&runtime, b"#!/bin/sh\ncase \"$*\" in *' run '*) echo $$; read line;; esac\n").unwrap();
     let args = ["--runtime", runtime.to_str().unwrap(), "run", "--rm", "-i", "--name", "box", image, "true"];
     let mut command = sandbox.command(&args);
     let mut running = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

@@ -6,10 +6,11 @@ use std::io::{Read as _, Write as _};
 
 use plimsoll_spec::image::Descriptor;
 use plimsoll_spec::json::{self, At, Limits, Value, Wire as _};
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{Store, Swept};
+use crate::lock::Lock;
 use crate::{Error, Kind, Result};
 
 const FILE: &str = "images.json";
@@ -82,7 +83,7 @@ impl Store {
     fn change(&self, edit: impl FnOnce(&mut BTreeMap<String, Descriptor>) -> Result<()>) -> Result<()> {
         // The new file is staged in `ingest`, which whoever is alone in the store empties.
         let _lease = self.share()?;
-        let _lock = self.lock("images.lock", FlockOperation::LockExclusive)?;
+        let _lock = self.lock("images.lock", Lock::exclusive)?;
         let mut images = self.images()?;
         edit(&mut images)?;
         let failed = |e| Error::io("write the names of images", e);

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use plimsoll_digest::chain_ids;
 use plimsoll_image::layer::Limits;
@@ -183,6 +184,25 @@ fn a_snapshot_is_held_by_who_made_it() {
     taken.remove().unwrap();
     let want = "container \"box\" has no snapshot".to_owned();
     assert_eq!(failure(store.take_over("box").map(drop)), (Kind::NotFound, want));
+}
+
+#[test]
+fn what_is_let_go_is_free_though_others_fork() {
+    let (_folder, store) = store();
+    let image = two_layers(&store);
+    drop(prepare(&store, "box", &image, Mode::Plain).unwrap());
+    let over = AtomicBool::new(false);
+    let fork = || {
+        while !over.load(Ordering::Relaxed) {
+            assert!(Command::new("true").status().unwrap().success());
+        }
+    };
+    std::thread::scope(|scope| {
+        (0..4).for_each(|_| drop(scope.spawn(fork)));
+        let free: usize = (0..2000).map(|_| store.abandoned().unwrap().len()).sum();
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(free, 2000);
+    });
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use plimsoll_test_support::{Bundle, Host, Need, have};
+use plimsoll_test_support::{Bundle, Host, Need, copy_program, have};
 use serde_json::{Value, json};
 
 use crate::{Sandbox, runtime};
@@ -294,7 +294,7 @@ fn a_delegated_cgroup_holds_an_ordinary_users_container() {
     let open = |path: &Path| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
     open(place.path());
     let program = place.path().join("runtime");
-    std::fs::copy(runtime(), &program).unwrap();
+    copy_program(runtime(), &program).unwrap();
     let mut spec = std::process::Command::new(&program);
     spec.args(["spec", "--rootless", "--bundle"]).arg(place.path()).current_dir("/");
     let made = delegated.output(spec);

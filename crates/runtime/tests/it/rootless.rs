@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 
-use plimsoll_test_support::{Bundle, Need, have};
+use plimsoll_test_support::{Bundle, Need, copy_program, have};
 use serde_json::json;
 
 use crate::runtime;
@@ -20,7 +20,7 @@ fn an_ordinary_user_runs_a_container() {
     std::fs::set_permissions(spec.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     // The program is copied to where that user can reach it.
     let program = spec.path().join("runtime");
-    std::fs::copy(runtime(), &program).unwrap();
+    copy_program(runtime(), &program).unwrap();
     let as_user = |mut command: std::process::Command| command.uid(USER).gid(USER).output().unwrap();
     let mut command = std::process::Command::new(&program);
     command.args(["spec", "--rootless", "--bundle"]).arg(spec.path());
