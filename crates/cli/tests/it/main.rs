@@ -18,6 +18,7 @@ mod trees;
 mod validate;
 mod volumes;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -27,25 +28,37 @@ use tempfile::TempDir;
 
 /// An image of Debian's busybox, made by umoci once for all tests, in the folder that cargo has for such things.
 fn busybox_layout() -> &'static Path {
-    static LAYOUT: OnceLock<PathBuf> = OnceLock::new();
-    LAYOUT.get_or_init(|| {
+    static LAYOUT: OnceLock<(File, PathBuf)> = OnceLock::new();
+    let (_held, layout) = LAYOUT.get_or_init(|| {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("busybox");
-        // What an earlier run has left may be half of it.
-        drop(std::fs::remove_dir_all(&dir));
-        std::fs::create_dir_all(&dir).unwrap();
-        let busybox = find_program("busybox").unwrap();
-        shell(&dir, &format!(
+        let lock = File::create(dir.with_extension("lock")).unwrap();
+        // What an earlier run has left may be half of it; another run at the same time has made it.
+        if lock.try_lock().is_ok() {
+            drop(std::fs::remove_dir_all(&dir));
+            std::fs::create_dir_all(&dir).unwrap();
+            make_busybox(&dir);
+        }
+        lock.lock_shared().unwrap();
+        (lock, dir.join("oci"))
+    });
+    layout
+}
+
+fn make_busybox(dir: &Path) {
+    let busybox = find_program("busybox").unwrap();
+    shell(
+        dir,
+        &format!(
             "umoci init --layout oci && umoci new --image oci:busybox && umoci unpack --image oci:busybox b >/dev/null && cd b/rootfs && \
-             mkdir -p bin etc home/me tmp proc dev sys && chmod 1777 tmp && chown 1000:1000 home/me && cp {} bin/busybox && \
-             for a in sh true false cat id env sleep echo touch ls grep pwd kill hostname ip head dd tty stat chmod; do ln -s busybox bin/$a; done && \
-             printf 'root:x:0:0::/:/bin/sh\\nme:x:1000:1000::/home/me:/bin/sh\\n' > etc/passwd && \
-             printf 'root:x:0:\\nme:x:1000:\\nextra:x:77:me\\n' > etc/group && echo '#!/nonexistent' > bin/broken && : > etc/plain && chmod 755 bin/broken && cd ../.. && \
-             umoci repack --image oci:busybox b >/dev/null && rm -r b && \
-             umoci config --image oci:busybox --config.cmd /bin/sh --config.cmd -c --config.cmd 'echo default' --config.env FROM=image --config.workingdir /tmp",
+         mkdir -p bin etc home/me tmp proc dev sys && chmod 1777 tmp && chown 1000:1000 home/me && cp {} bin/busybox && \
+         for a in sh true false cat id env sleep echo touch ls grep pwd kill hostname ip head dd tty stat chmod; do ln -s busybox bin/$a; done && \
+         printf 'root:x:0:0::/:/bin/sh\\nme:x:1000:1000::/home/me:/bin/sh\\n' > etc/passwd && \
+         printf 'root:x:0:\\nme:x:1000:\\nextra:x:77:me\\n' > etc/group && echo '#!/nonexistent' > bin/broken && : > etc/plain && chmod 755 bin/broken && cd ../.. && \
+         umoci repack --image oci:busybox b >/dev/null && rm -r b && \
+         umoci config --image oci:busybox --config.cmd /bin/sh --config.cmd -c --config.cmd 'echo default' --config.env FROM=image --config.workingdir /tmp",
             busybox.display(),
-        ));
-        dir.join("oci")
-    })
+        ),
+    );
 }
 
 /// Runs `script` in `dir`, which must succeed; what it printed.

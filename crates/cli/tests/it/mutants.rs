@@ -157,8 +157,8 @@ fn a_mutant_puts_the_configuration_back() {
     std::fs::write(&file, text).unwrap();
     let copy = bundle.path().join("seen");
     let script = bundle.path().join("runtime");
-    let text = format!("#!/bin/sh\ncat config.json > {}\nexit 7\n", copy.display());
-    write_program(&script, text.as_bytes()).unwrap();
+    let runtime = format!("#!/bin/sh\ncat config.json > {}\nexit 7\n", copy.display());
+    write_program(&script, runtime.as_bytes()).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
     command.args(["conformance", "mutant", "any-version"]).arg(&script).args(["--root", "r", "create", "x"]);
     let status = command.current_dir(bundle.path()).status().unwrap();

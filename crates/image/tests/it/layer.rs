@@ -524,16 +524,14 @@ fn attributes(kind: u8, from: usize, count: usize, value: &[u8]) -> Vec<u8> {
     entry("x", kind, "", &(from..from + count).flat_map(one).collect::<Vec<_>>())
 }
 
-/// What the reader says of `archive`, which it may take a second to say.
+/// How many entries the reader finds in `archive`.
 fn read(archive: &[u8]) -> Result<usize> {
-    let begin = std::time::Instant::now();
     let mut reader = tar::Reader::new(archive);
     let mut entry = tar::Entry::default();
     let mut count = 0;
     while reader.read_entry(&mut entry)? {
         count += 1;
     }
-    assert!(begin.elapsed().as_secs() < 1, "{:?}", begin.elapsed());
     Ok(count)
 }
 

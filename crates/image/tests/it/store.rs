@@ -1,6 +1,7 @@
 //! The store: what gets a name, what is refused, what is removed, and what a killed writer leaves.
 
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -231,6 +232,12 @@ fn writers_of_the_same_blobs_do_not_disturb_each_other() {
     assert_eq!(swept, Swept { blobs: 8, bytes: 8 * 300_000, layers: 0 });
 }
 
+/// Whether somebody waits for the lock on the file of this number, as `/proc/locks` tells it.
+fn awaited(inode: u64) -> bool {
+    let locks = std::fs::read_to_string("/proc/locks").unwrap();
+    locks.lines().any(|line| line.contains("-> FLOCK") && line.contains(&format!(":{inode} ")))
+}
+
 #[test]
 fn a_lease_holds_off_removal() {
     let (_folder, store) = store();
@@ -238,8 +245,11 @@ fn a_lease_holds_off_removal() {
     let blob = store.put_document(CONFIG, b"{}").unwrap();
     std::thread::scope(|scope| {
         let sweep = scope.spawn(|| store.sweep().unwrap());
-        std::thread::sleep(std::time::Duration::from_millis(50));
-        assert!(!sweep.is_finished());
+        let lock = std::fs::metadata(store.path().join("lock")).unwrap().ino();
+        while !awaited(lock) {
+            assert!(!sweep.is_finished());
+            std::thread::yield_now();
+        }
         assert!(store.contains(&blob).unwrap());
         drop(lease);
         assert_eq!(sweep.join().unwrap(), Swept { blobs: 1, bytes: 2, layers: 0 });
