@@ -5,19 +5,29 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::shell::{cargo, must};
+use crate::shell::{cargo, find_program, must};
 use crate::{bench, compile, fuzz, tidy, vm};
 
-/// Format, lints, tidy, docs, tests, and the short form of what takes longer.
+/// Format, lints, tidy, dependencies, docs, tests, and the short form of what takes longer.
 pub(crate) fn run() -> Result<()> {
     must(cargo().args(["fmt", "--all", "--check"]))?;
     must(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     tidy::run()?;
+    deny()?;
     must(cargo().args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     test()?;
     bench::run(&bench::Options::smoke())?;
     vm::run(&vm::Options::smoke())?;
     fuzz::smoke()
+}
+
+/// What dependencies may be, as `deny.toml` has it.
+fn deny() -> Result<()> {
+    if find_program("cargo-deny", &[]).is_none() {
+        println!("skipped: licenses and sources of dependencies: cargo-deny is not on PATH");
+        return Ok(());
+    }
+    must(cargo().args(["deny", "check", "bans", "licenses", "sources"]))
 }
 
 /// Every test; then the release binaries, and the demonstration that they work.
