@@ -318,7 +318,7 @@ fn recorder(record: &Path, runtime: &Path) -> String {
         "#!/bin/sh\nbundle=.; before=; operation=\n\
          for word; do\n  [ \"$before\" = --bundle ] && bundle=$word\n  case $word in -*) ;; *) operation=${{operation:-$word}} ;; esac\n  before=$word\ndone\n\
          echo \"$operation\" >> {record}/operations\n\
-         [ \"$operation\" = create ] && cp \"$bundle/config.json\" \"$(mktemp {record}/XXXXXX.json)\" 2>/dev/null\n\
+         [ \"$operation\" = create ] && cp \"$bundle/config.json\" \"$(mktemp -p {record} --suffix=.json)\" 2>/dev/null\n\
          exec {runtime} --root /run/mutant \"$@\"\n",
         record = record.display(),
         runtime = runtime.display(),

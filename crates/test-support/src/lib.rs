@@ -1,5 +1,6 @@
 //! What tests of several crates share: bundles of Debian's busybox, a look at the host before and after,
-//! trees entry by entry, programs that are made and programs at a terminal, and the reasons why a test cannot run here. Used by tests only.
+//! trees entry by entry, programs that are made and programs at a terminal, and the reasons why a test cannot
+//! run here. Used by tests, and by `xtask` where it tests.
 
 mod bundle;
 mod host;
@@ -10,7 +11,7 @@ mod tree;
 pub use bundle::{Bundle, output};
 use host::have_cgroup2;
 pub use host::{Host, have_controller};
-pub use program::{copy_program, write_program};
+pub use program::{copy_program, while_others_fork, write_program};
 pub use terminal::at_terminal;
 pub use tree::{Difference, Tree};
 

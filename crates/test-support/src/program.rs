@@ -3,6 +3,7 @@
 use std::io::{Error, Result, Write as _};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Makes `path` a program that everybody may execute, with `text` in it.
 ///
@@ -37,20 +38,42 @@ fn succeeded(status: ExitStatus) -> Result<()> {
     if status.success() { Ok(()) } else { Err(Error::other(format!("install: {status}"))) }
 }
 
+/// Does `work` while other threads of this process fork without end: what a forked child still shares with its
+/// parent until it executes something must be in nobody's way.
+///
+/// # Panics
+/// Where `work` does, or `true` is not on PATH.
+pub fn while_others_fork<T>(work: impl FnOnce() -> T) -> T {
+    let over = AtomicBool::new(false);
+    let fork = || {
+        while !over.load(Ordering::Relaxed) {
+            assert!(Command::new("true").status().expect("execute true").success());
+        }
+    };
+    std::thread::scope(|scope| {
+        // Also where `work` panics: the scope waits for its threads.
+        let _end = End(&over);
+        (0..4).for_each(|_| drop(scope.spawn(fork)));
+        work()
+    })
+}
+
+/// Says that it is over when it goes.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
     use super::*;
 
     /// What goes wrong with programs that are executed as soon as `make` has made them, while others fork.
     fn faults(make: impl Fn(&Path)) -> Vec<String> {
-        let (place, over) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
-        let fork = || {
-            while !over.load(Ordering::Relaxed) {
-                assert!(Command::new("true").status().unwrap().success());
-            }
-        };
+        let place = tempfile::tempdir().unwrap();
         let fault = |number: usize| {
             let path = place.path().join(number.to_string());
             make(&path);
@@ -60,14 +83,13 @@ mod tests {
                 Err(e) => Some(e.to_string()),
             }
         };
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(fork);
-            }
-            let faults = (0..300).filter_map(fault).collect();
-            over.store(true, Ordering::Relaxed);
-            faults
-        })
+        while_others_fork(|| (0..300).filter_map(fault).collect())
+    }
+
+    #[test]
+    #[should_panic(expected = "in the middle")]
+    fn a_panic_ends_the_forks() {
+        while_others_fork(|| panic!("in the middle"));
     }
 
     #[test]

@@ -50,12 +50,12 @@ fn make_busybox(dir: &Path) {
         dir,
         &format!(
             "umoci init --layout oci && umoci new --image oci:busybox && umoci unpack --image oci:busybox b >/dev/null && cd b/rootfs && \
-         mkdir -p bin etc home/me tmp proc dev sys && chmod 1777 tmp && chown 1000:1000 home/me && cp {} bin/busybox && \
-         for a in sh true false cat id env sleep echo touch ls grep pwd kill hostname ip head dd tty stat chmod; do ln -s busybox bin/$a; done && \
-         printf 'root:x:0:0::/:/bin/sh\\nme:x:1000:1000::/home/me:/bin/sh\\n' > etc/passwd && \
-         printf 'root:x:0:\\nme:x:1000:\\nextra:x:77:me\\n' > etc/group && echo '#!/nonexistent' > bin/broken && : > etc/plain && chmod 755 bin/broken && cd ../.. && \
-         umoci repack --image oci:busybox b >/dev/null && rm -r b && \
-         umoci config --image oci:busybox --config.cmd /bin/sh --config.cmd -c --config.cmd 'echo default' --config.env FROM=image --config.workingdir /tmp",
+             mkdir -p bin etc home/me tmp proc dev sys && chmod 1777 tmp && chown 1000:1000 home/me && cp {} bin/busybox && \
+             for a in sh true false cat id env sleep echo touch ls grep pwd kill hostname ip head dd tty stat chmod; do ln -s busybox bin/$a; done && \
+             printf 'root:x:0:0::/:/bin/sh\\nme:x:1000:1000::/home/me:/bin/sh\\n' > etc/passwd && \
+             printf 'root:x:0:\\nme:x:1000:\\nextra:x:77:me\\n' > etc/group && echo '#!/nonexistent' > bin/broken && : > etc/plain && chmod 755 bin/broken && cd ../.. && \
+             umoci repack --image oci:busybox b >/dev/null && rm -r b && \
+             umoci config --image oci:busybox --config.cmd /bin/sh --config.cmd -c --config.cmd 'echo default' --config.env FROM=image --config.workingdir /tmp",
             busybox.display(),
         ),
     );

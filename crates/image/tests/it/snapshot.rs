@@ -5,13 +5,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use plimsoll_digest::chain_ids;
 use plimsoll_image::layer::Limits;
 use plimsoll_image::snapshot::{Mode, Options, Snapshot, unpack};
 use plimsoll_image::{Beside, Image, Kind, Result, Store};
-use plimsoll_test_support::{Need, have, skipped};
+use plimsoll_test_support::{Need, have, skipped, while_others_fork};
 use rustix::fs::{CWD, Mode as Permissions, OFlags};
 
 use crate::archive::{archive, entry, file};
@@ -191,18 +190,8 @@ fn what_is_let_go_is_free_though_others_fork() {
     let (_folder, store) = store();
     let image = two_layers(&store);
     drop(prepare(&store, "box", &image, Mode::Plain).unwrap());
-    let over = AtomicBool::new(false);
-    let fork = || {
-        while !over.load(Ordering::Relaxed) {
-            assert!(Command::new("true").status().unwrap().success());
-        }
-    };
-    std::thread::scope(|scope| {
-        (0..4).for_each(|_| drop(scope.spawn(fork)));
-        let free: usize = (0..2000).map(|_| store.abandoned().unwrap().len()).sum();
-        over.store(true, Ordering::Relaxed);
-        assert_eq!(free, 2000);
-    });
+    let free: usize = while_others_fork(|| (0..2000).map(|_| store.abandoned().unwrap().len()).sum());
+    assert_eq!(free, 2000);
 }
 
 #[test]
